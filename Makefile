@@ -1,6 +1,6 @@
 # Everything a newcomer needs. Each target installs what it needs itself (tests/setup.sh), and says what it does.
 .DEFAULT_GOAL := help
-.PHONY: abuse help demo test chaos bench endure fuzz instructions setup lint clean
+.PHONY: abuse book help demo test chaos bench endure fuzz instructions setup lint clean
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 help: ## What there is
@@ -46,11 +46,16 @@ bench: ## nginx, a plain pingora proxy, two gateways on Node and Pillion side by
 	cargo bench --locked --bench allocations
 	cargo bench --locked --bench stored
 
-lint: ## Formatting, clippy, licences of dependencies
+book: ## The manual as a book, in target/book
+	@tests/setup.sh book
+	mdbook build docs
+
+lint: ## Formatting, clippy, the manual, licences of dependencies
 	@tests/setup.sh lint
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --lib --no-default-features -- -D warnings
+	mdbook build docs
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
 	cargo deny --locked check bans licenses sources
 

@@ -106,7 +106,7 @@ pub mod internals {
     pub use crate::jobs::sqlite::SqliteStore;
     pub use crate::jobs::store::{JobStore, PURGE_MAX};
     pub use crate::postgres::Database;
-    pub use crate::telemetry::metrics::Metrics;
+    pub use crate::telemetry::metrics::{CATALOGUE as METRICS, Metrics};
     pub use crate::upstream::reads::{body_only_reads, query_string_only_reads};
     pub use crate::websocket::headers::introduced;
 }

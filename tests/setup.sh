@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing for one of the Makefile's targets, and nothing that the target does not need.
-#   tests/setup.sh [demo | test | bench | fuzz | instructions | lint]      (default: test)
+#   tests/setup.sh [book | demo | test | bench | fuzz | instructions | lint]      (default: test)
 # Debian packages come by apt-get; Node and Python packages and Rust's tools go into folders of this repository.
 # Says each step before it begins; does nothing twice.
 set -euo pipefail
@@ -72,7 +72,7 @@ install_python_packages() {
 }
 
 check_rust
-case $part in demo | test | bench | fuzz | instructions | lint) ;; *) fail "there is no part \"$part\"" ;; esac
+case $part in book | demo | test | bench | fuzz | instructions | lint) ;; *) fail "there is no part \"$part\"" ;; esac
 need cmake cmake
 need cc build-essential
 case $part in
@@ -114,7 +114,11 @@ fuzz)
   }
   install_rust_tool cargo-fuzz 0.13.2
   ;;
-lint) has cargo-deny || install_rust_tool cargo-deny 0.18.9 ;;
+book) install_rust_tool mdbook 0.5.4 ;;
+lint)
+  has cargo-deny || install_rust_tool cargo-deny 0.18.9
+  install_rust_tool mdbook 0.5.4
+  ;;
 esac
 if [ "$part" = bench ]; then
   install_node_packages benches/peers "the gateways that are measured beside Pillion"

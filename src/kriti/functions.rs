@@ -60,6 +60,11 @@ const FUNCTIONS: [(&str, Function); 16] = [
 ];
 
 impl Function {
+    /// The names of all functions.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        FUNCTIONS.iter().map(|(name, _)| *name)
+    }
+
     /// The function of this name.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {

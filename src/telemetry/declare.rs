@@ -41,13 +41,31 @@ impl Collector for Sizes {
 }
 
 impl Declare for Sizes {
+    const KIND: &'static str = "histogram";
+
     fn declare(name: &str, help: &str, _: &[&str]) -> Result<Self, Error> {
         Histogram::with_opts(HistogramOpts::new(name, help).buckets(SIZES.to_vec())).map(Self)
     }
 }
 
+/// What a metric is, for the manual.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricEntry {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type in Prometheus.
+    pub kind: &'static str,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it counts or measures.
+    pub help: &'static str,
+}
+
 /// A type of metric.
 pub(super) trait Declare: Collector + Clone + Sized + 'static {
+    /// What Prometheus calls it.
+    const KIND: &'static str;
+
     /// The metric of this name.
     fn declare(name: &str, help: &str, labels: &[&str]) -> Result<Self, Error>;
 
@@ -56,12 +74,16 @@ pub(super) trait Declare: Collector + Clone + Sized + 'static {
 }
 
 impl Declare for IntCounter {
+    const KIND: &'static str = "counter";
+
     fn declare(name: &str, help: &str, _: &[&str]) -> Result<Self, Error> {
         Self::new(name, help)
     }
 }
 
 impl Declare for IntCounterVec {
+    const KIND: &'static str = "counter";
+
     fn declare(name: &str, help: &str, labels: &[&str]) -> Result<Self, Error> {
         Self::new(Opts::new(name, help), labels)
     }
@@ -72,36 +94,48 @@ impl Declare for IntCounterVec {
 }
 
 impl Declare for IntGauge {
+    const KIND: &'static str = "gauge";
+
     fn declare(name: &str, help: &str, _: &[&str]) -> Result<Self, Error> {
         Self::new(name, help)
     }
 }
 
 impl Declare for IntGaugeVec {
+    const KIND: &'static str = "gauge";
+
     fn declare(name: &str, help: &str, labels: &[&str]) -> Result<Self, Error> {
         Self::new(Opts::new(name, help), labels)
     }
 }
 
 impl Declare for Gauge {
+    const KIND: &'static str = "gauge";
+
     fn declare(name: &str, help: &str, _: &[&str]) -> Result<Self, Error> {
         Self::new(name, help)
     }
 }
 
 impl Declare for GaugeVec {
+    const KIND: &'static str = "gauge";
+
     fn declare(name: &str, help: &str, labels: &[&str]) -> Result<Self, Error> {
         Self::new(Opts::new(name, help), labels)
     }
 }
 
 impl Declare for Histogram {
+    const KIND: &'static str = "histogram";
+
     fn declare(name: &str, help: &str, _: &[&str]) -> Result<Self, Error> {
         Self::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()))
     }
 }
 
 impl Declare for HistogramVec {
+    const KIND: &'static str = "histogram";
+
     fn declare(name: &str, help: &str, labels: &[&str]) -> Result<Self, Error> {
         Self::new(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()), labels)
     }
@@ -133,6 +167,16 @@ macro_rules! metrics {
         }
 
         impl $metrics {
+            /// What each of them is.
+            pub(super) const CATALOGUE: &'static [crate::telemetry::declare::MetricEntry] = &[ $(
+                crate::telemetry::declare::MetricEntry {
+                    name: $name,
+                    kind: <$kind as crate::telemetry::declare::Declare>::KIND,
+                    labels: &[$($(stringify!($label)),+)?],
+                    help: concat!($($help),+),
+                },
+            )+ ];
+
             /// Registers them all.
             ///
             /// # Errors

@@ -9,7 +9,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
-use crate::telemetry::declare::{Sizes, metrics};
+use crate::telemetry::declare::{MetricEntry, Sizes, metrics};
 use crate::telemetry::logs;
 use crate::telemetry::request_metrics::RequestMetrics;
 
@@ -139,6 +139,9 @@ metrics! {
         ambiguous_headers_dropped: IntCounter = "pillion_ambiguous_headers_dropped_total";
     }
 }
+
+/// What each metric is, in the order of their declarations. Help texts begin with a space.
+pub const CATALOGUE: &[MetricEntry] = Counted::CATALOGUE;
 
 /// Every metric, and handles that every request needs.
 pub struct Metrics {
