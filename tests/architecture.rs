@@ -6,6 +6,10 @@
 mod chart_values;
 #[path = "architecture/dashboards.rs"]
 mod dashboards;
+#[path = "architecture/manual.rs"]
+mod manual;
+#[path = "architecture/reference.rs"]
+mod reference;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -187,7 +191,7 @@ fn codes_in(source: &str) -> Vec<&str> {
 #[test]
 fn every_error_code_is_explained() {
     use pillion::model::error_code::{ERROR_CODES, manual_page};
-    assert_committed("docs/errors.md", &manual_page());
+    assert_committed("docs/reference/errors.md", &manual_page());
     let of_table: Vec<&str> = ERROR_CODES.iter().map(|known| known.code).collect();
     assert!(of_table.is_sorted(), "in alphabetical order");
     let mut whole = String::new();

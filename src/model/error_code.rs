@@ -1,4 +1,4 @@
-//! The codes of errors (`extensions.code`), each with its meaning, cause and what to do: `pillion error` and docs/errors.md.
+//! The codes of errors (`extensions.code`), each with its meaning, cause and what to do: `pillion error` and docs/reference/errors.md.
 
 /// A code of errors that Pillion makes. Handlers and the upstream have codes of their own.
 #[derive(Clone, Copy, Debug)]
@@ -174,7 +174,7 @@ pub const ERROR_CODES: &[ErrorCode] = &[
 #[must_use]
 pub fn manual_page() -> String {
     let mut page = String::from(
-        "<!-- Generated from src/model/error_code.rs by tests/architecture.rs. Do not edit. -->\n# Error codes\n\n\
+        "# Error codes\n\n<!-- Generated: UPDATE_EXPECT=1 cargo test --test architecture -->\n\n\
          Errors that Pillion makes have one of these codes in `extensions.code`, those of the metadata API in `code`. Handlers and the \
          upstream have\ncodes of their own. `pillion error CODE` explains one.\n\n\
          | code | meaning | cause | what to do |\n|---|---|---|---|\n",

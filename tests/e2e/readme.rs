@@ -1,5 +1,5 @@
-//! README.md and the pages in `docs/` do what they say: each of their fenced blocks is run, in the order of [`PAGES`], in an
-//! empty folder and before a real upstream. The line that opens a block says how:
+//! README.md and the pages in `docs/` do what they say: each of their fenced blocks is run, in the order of [`WALKS`], each of
+//! them in an empty folder and before a real upstream. The line that opens a block says how:
 //!
 //! | block | what is done with it |
 //! |---|---|
@@ -20,10 +20,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use pillion_test_support::client::Client;
-use pillion_test_support::engines::Engines;
+use pillion_test_support::engines::{Engines, TablesEngine};
 use pillion_test_support::pillion::Setup;
 use pillion_test_support::process::Process;
 use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::yaml;
 use pillion_test_support::{free_port, trials, wait_for_port, wait_until};
 use serde_json::Value;
 
@@ -37,27 +38,66 @@ pub const TESTS: &[super::Test] = trials![
     all_endpoints_of_the_admin_listener_are_listed,
 ];
 
-/// The pages whose blocks are run, in the order in which they are read. The payload of the handler is that of README.md's
-/// `curl`; the last two pages have metadata of their own.
-const PAGES: &[&str] = &[
-    "README.md",
-    "docs/actions.md",
-    "docs/README.md",
-    "docs/authentication.md",
-    "docs/cli.md",
-    "docs/configuration.md",
-    "docs/deployment.md",
-    "docs/doctor.md",
-    "docs/http.md",
-    "docs/jobs.md",
-    "docs/limits.md",
-    "docs/observability.md",
-    "docs/openapi.md",
-    "docs/subscriptions.md",
-    "docs/traffic-shaping.md",
-    "docs/metadata-api.md",
-    "docs/extension-fields.md",
+/// Pages that are read one after the other, in one folder and before one upstream. The payload of the handler on the pages
+/// behind README.md is that of its `curl`; those with metadata of their own come last.
+struct Walk {
+    name: &'static str,
+    upstream: Upstream,
+    pages: &'static [&'static str],
+}
+
+#[derive(Clone, Copy)]
+enum Upstream {
+    PostGraphile,
+    Yoga,
+    /// Hasura's names and dialect.
+    Tables,
+}
+
+const WALKS: &[Walk] = &[
+    Walk {
+        name: "manual",
+        upstream: Upstream::PostGraphile,
+        pages: &[
+            "README.md",
+            "docs/how-to/actions.md",
+            "docs/README.md",
+            "docs/how-to/authentication.md",
+            "docs/how-to/relationships.md",
+            "docs/how-to/to-hasura.md",
+            "docs/how-to/upgrade.md",
+            "docs/how-to/from-hasura.md",
+            "docs/reference/cli.md",
+            "docs/reference/configuration.md",
+            "docs/how-to/deployment.md",
+            "docs/how-to/doctor.md",
+            "docs/reference/http.md",
+            "docs/how-to/jobs.md",
+            "docs/explanation/limits.md",
+            "docs/how-to/monitoring.md",
+            "docs/how-to/openapi.md",
+            "docs/how-to/subscriptions.md",
+            "docs/how-to/traffic-shaping.md",
+            "docs/reference/metadata-api.md",
+            "docs/how-to/extension-fields.md",
+        ],
+    },
+    Walk { name: "start-any", upstream: Upstream::Yoga, pages: &["docs/start/any-server.md"] },
+    Walk { name: "start-postgraphile", upstream: Upstream::PostGraphile, pages: &["docs/start/postgraphile.md"] },
+    Walk { name: "start-hasura", upstream: Upstream::Tables, pages: &["docs/start/hasura.md"] },
+    Walk {
+        name: "own-actions",
+        upstream: Upstream::PostGraphile,
+        pages: &["docs/how-to/permissions.md", "docs/how-to/headers.md", "docs/how-to/transforms.md"],
+    },
 ];
+
+/// What docs/start/hasura.md says of its upstream.
+const PEOPLE: &str = r#"{"people": {
+    "columns": {"id": "Int!", "name": "String!"},
+    "rows": [{"id": 1, "name": "Ann"}, {"id": 2, "name": "Bob"}],
+    "roles": {"guest": {"columns": ["id", "name"]}}
+}}"#;
 
 /// Commands that are not run: they install what is tested here.
 const NOT_RUN: &[&str] = &["cargo install --locked --path ."];
@@ -299,20 +339,29 @@ fn assert_lines(text: &str, wanted: &str) {
 }
 
 fn each_block_works(engines: &Engines) {
-    let mut reader = Reader::new("readme", engines.postgraphile);
+    let tables = TablesEngine::start(PEOPLE);
     let mut count = 0;
-    for page in PAGES {
-        for block in &blocks(&text_of(page)) {
-            println!("{page}:{}", block.line);
-            reader.read(block);
-            count += 1;
+    for Walk { name, upstream, pages } in WALKS {
+        let port = match upstream {
+            Upstream::PostGraphile => engines.postgraphile,
+            Upstream::Yoga => engines.yoga,
+            Upstream::Tables => tables.port,
+        };
+        let mut reader = Reader::new(name, port);
+        for page in *pages {
+            for block in &blocks(&text_of(page)) {
+                println!("{page}:{}", block.line);
+                reader.read(block);
+                count += 1;
+            }
         }
     }
     assert!(count > 18, "{count}");
     // Those of `docs/behaviour` are cases of fixtures, which are run as such.
-    let is_known = |page: &str| PAGES.contains(&page) || page.starts_with("docs/behaviour/");
+    let is_known =
+        |page: &str| WALKS.iter().any(|walk| walk.pages.contains(&page)) || page.starts_with("docs/behaviour/");
     for page in pages_in("docs").iter().filter(|page| !is_known(page)) {
-        assert!(blocks(&text_of(page)).is_empty(), "{page} has a block and is not in PAGES");
+        assert!(blocks(&text_of(page)).is_empty(), "{page} has a block and is in none of WALKS");
     }
 }
 
@@ -422,17 +471,29 @@ fn links_are_not_broken(_: &Engines) {
     }
 }
 
+/// The page about HTTP and the OpenAPI document have those that the listener itself names, and the document no others.
 fn all_endpoints_of_the_admin_listener_are_listed(engines: &Engines) {
     let pillion = Setup::before(engines.postgraphile).with_actions("readme", 1).start();
-    let page = text_of("docs/http.md");
-    let id = "4b27291d-b523-43f6-b70a-0b2334c418c2";
-    for asked in ["/nowhere".to_owned(), format!("/jobs/{id}/nowhere")] {
-        let (status, usage) = pillion.admin(&asked);
-        let words = usage.split(|letter: char| letter.is_whitespace() || letter == ',' || letter == '"');
-        let paths: Vec<&str> = words.filter(|word| word.starts_with('/')).collect();
-        assert!(status == 404 && paths.len() > 3, "{usage}");
-        for path in paths {
-            assert!(page.contains(&format!("GET {path}")) || page.contains(&format!("POST {path}")), "{path}");
-        }
+    let page = text_of("docs/reference/http.md");
+    let (status, usage) = pillion.admin("/nowhere");
+    let usage: Value = serde_json::from_str(&usage).expect("JSON");
+    let endpoints = usage["endpoints"].as_array().expect("a list");
+    assert!(status == 404 && endpoints.len() > 5, "{usage}");
+    let text = |endpoint: &Value, key: &str| endpoint[key].as_str().expect("text").to_owned();
+    let listed: BTreeSet<(String, String)> =
+        endpoints.iter().map(|endpoint| (text(endpoint, "method"), text(endpoint, "path"))).collect();
+    for (method, path) in &listed {
+        assert!(page.contains(&format!("{method} {path}")), "{method} {path}");
     }
+    let document = yaml::read(&text_of("docs/reference/endpoints.openapi.yaml")).expect("YAML");
+    let paths = document["paths"].as_object().expect("paths").iter();
+    let operations = paths.flat_map(|(path, item)| {
+        let methods = item.as_object().expect("an object").keys().filter(|key| *key != "servers");
+        methods.map(|method| (method.to_uppercase(), path.replace("{id}", "ID"))).collect::<Vec<_>>()
+    });
+    let described: BTreeSet<(String, String)> =
+        operations.filter(|(_, path)| !path.starts_with("/v1/actions/")).collect();
+    assert_eq!(described, listed, "docs/reference/endpoints.openapi.yaml");
+    let (status, usage) = pillion.admin("/jobs/4b27291d-b523-43f6-b70a-0b2334c418c2/nowhere");
+    assert!(status == 404 && usage.contains("/jobs/ID/retry"), "{usage}");
 }

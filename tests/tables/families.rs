@@ -433,7 +433,7 @@ fn tokens(case: &Value) -> String {
 }
 
 /// The session that a token's claims make by the settings of `auth.jwt`: those of the case, or of the recipe that
-/// docs/authentication.md has under this heading.
+/// docs/how-to/authentication.md has under this heading.
 fn jwt_settings(case: &Value) -> String {
     let config = match case["recipe"].as_str() {
         Some(recipe) => recipe_of_manual(recipe),
@@ -465,9 +465,9 @@ fn jwt_settings(case: &Value) -> String {
     made.map_or_else(|error| format!("{}: {}", error.code, error.message), |session| json!(session).to_string())
 }
 
-/// The YAML under a heading of docs/authentication.md.
+/// The YAML under a heading of docs/how-to/authentication.md.
 fn recipe_of_manual(heading: &str) -> String {
-    let page = std::fs::read_to_string(pillion_test_support::repository().join("docs/authentication.md"));
+    let page = std::fs::read_to_string(pillion_test_support::repository().join("docs/how-to/authentication.md"));
     let page = page.expect("the page");
     let (_, section) = page.split_once(&format!("\n### {heading}\n")).unwrap_or_else(|| panic!("no heading {heading}"));
     let (_, block) = section.split_once("```yaml\n").expect("a block");
