@@ -30,6 +30,15 @@ fn the_readme_of_the_chart_lists_its_values() {
     assert_committed(&file, &format!("{before}{TABLE_START}{}{TABLE_END}{after}", values_table()));
 }
 
+#[test]
+fn the_manual_lists_the_values_of_the_chart() {
+    let page = format!(
+        "# Chart values\n\n{TABLE_START}\nThe Helm chart is described in [Kubernetes](../how-to/deployment.md). These are its values.\n\n{}",
+        values_table()
+    );
+    assert_committed("docs/reference/chart.md", &page);
+}
+
 /// Helm reads only files of the chart's folder.
 #[test]
 fn the_chart_has_the_dashboard_and_the_rules() {
