@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(
             plain,
             "[ok] clock     as the upstream's\n[x]  upstream  http://shop: TCP: closed\n               start it\n               \
-             see docs/doctor.md#upstream\n\n1 passed, 0 to look at, 1 failed\n"
+             see docs/how-to/doctor.md#upstream\n\n1 passed, 0 to look at, 1 failed\n"
         );
         assert!(plain.is_ascii());
         let unicode = rendered(&items, Style { is_unicode: true, has_colours: true });

@@ -129,7 +129,7 @@ impl<'x, 'p> Collector<'x, 'p> {
     fn call(&mut self, index: usize) -> usize {
         self.found.calls.iter().position(|call| call.index == index).unwrap_or_else(|| {
             self.found.calls.push(CallKeys { index, keys: Vec::new(), rows: 0 });
-            // As many as there are rows, at most; their places are reserved as a whole.
+            // At most as many as there are rows, so that it grows once.
             self.known.push(HashMap::with_capacity(self.rows));
             self.found.calls.len() - 1
         })

@@ -143,7 +143,7 @@ fn each_failure_has_its_step_and_what_to_do(_: &Engines) {
     let text = said(&pillion(&["doctor", "--metadata", &path, "--upstream", "http://nosuch.invalid"], &environment));
     assert!(text.contains("[x]  upstream          http://nosuch.invalid:80: DNS: nosuch.invalid:80: "), "{text}");
     assert!(text.contains("correct the host in upstream.url, or the DNS of this machine\n"), "{text}");
-    assert!(text.contains("see docs/doctor.md#upstream\n") && text.contains(" 5 failed\n"), "{text}");
+    assert!(text.contains("see docs/how-to/doctor.md#upstream\n") && text.contains(" 5 failed\n"), "{text}");
     // A page of HTML in the place of a GraphQL response.
     let pages = Scripted::start();
     pages.on_path("/graphql", Reply::status(404, "<html></html>"));

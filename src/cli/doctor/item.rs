@@ -81,7 +81,7 @@ impl Area {
 
     /// The section of the manual, as a link from the root of the repository.
     pub(super) fn manual(self) -> String {
-        format!("docs/doctor.md#{}", self.name().to_ascii_lowercase().replace(' ', "-"))
+        format!("docs/how-to/doctor.md#{}", self.name().to_ascii_lowercase().replace(' ', "-"))
     }
 }
 
