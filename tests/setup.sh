@@ -65,7 +65,7 @@ install_rust_tool() {
 
 install_python_packages() {
   [ ! tests/engines/.venv/installed -nt tests/engines/requirements.txt ] || return 0
-  say "installing Python packages into tests/engines/.venv, about half a minute: Flask, helm, what looks at manifests"
+  say "installing Python packages into tests/engines/.venv, about half a minute: Flask, FastAPI, helm, what looks at manifests"
   "$python" -m venv tests/engines/.venv
   tests/engines/.venv/bin/python -m pip install --quiet --requirement tests/engines/requirements.txt
   touch tests/engines/.venv/installed
@@ -83,6 +83,7 @@ demo)
 test | bench)
   need curl curl
   need openssl openssl
+  need go golang-go
   need npm npm
   need redis-server redis-server
   need promtool prometheus
@@ -102,7 +103,7 @@ install_debian_packages
 case $part in
 demo) install_node_packages demo PostGraphile ;;
 test | bench)
-  install_node_packages tests/engines "PostGraphile, GraphQL Yoga, Express, clients, what reads schemas"
+  install_node_packages tests/engines "PostGraphile, GraphQL Yoga, Express, NestJS, clients, what reads schemas"
   install_python_packages
   ;;
 instructions) install_rust_tool gungraun-runner 0.20.0 ;;

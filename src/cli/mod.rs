@@ -1,6 +1,7 @@
 //! The command line: its flags are generated from the table of settings.
 
 pub(crate) mod check;
+pub(crate) mod codegen;
 mod completions;
 mod config;
 #[cfg(feature = "demo")]
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
     match matches.subcommand() {
         Some(("serve", arguments)) => serve::run(arguments),
         Some(("check", arguments)) => check::run(arguments),
+        Some(("codegen", arguments)) => codegen::run(arguments),
         Some(("completions", arguments)) => done(completions::run(arguments, command())),
         Some(("config", arguments)) => done(config::run(arguments)),
         Some(("doctor", arguments)) => doctor::run(arguments),
@@ -72,6 +74,7 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(configured(Command::new("serve").about("Stands in front of the upstream and serves.")))
         .subcommand(configured(check::command()))
+        .subcommand(with_settings(codegen::command(), &["metadata.folder"]))
         .subcommand(configured(doctor::command()))
         .subcommand(with_settings(explain::command(), SCHEMA_SETTINGS))
         .subcommand(with_settings(schema::command(), SCHEMA_SETTINGS))

@@ -87,6 +87,14 @@ fn signing_key(text: &str) -> Option<SigningKey> {
     (bytes.len() >= KEY_BYTES_MIN).then_some(SigningKey(bytes))
 }
 
+impl TrafficOverrides {
+    /// The variables with the secrets that sign its calls.
+    #[must_use]
+    pub fn signing_variables(&self) -> Vec<String> {
+        self.signing_secrets.iter().map(|(name, _)| name.clone()).collect()
+    }
+}
+
 /// Reads the keys of one action that are about policies.
 pub fn read_overrides(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> TrafficOverrides {
     let rate_limits = typed_fields::texts(fields, "rate_limit", Some(Format::RateLimit), diagnostics).map(|texts| {

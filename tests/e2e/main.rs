@@ -26,6 +26,7 @@ mod circuit_breaker;
 mod cli;
 mod cli_reference;
 mod client_disconnect;
+mod codegen;
 mod compression;
 mod concurrency_limit;
 mod connection_limit;
@@ -121,6 +122,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         cli,
         cli_reference,
         client_disconnect,
+        codegen,
         compression,
         concurrency_limit,
         connection_limit,

@@ -76,6 +76,7 @@ const WALKS: &[Walk] = &[
             "docs/explanation/limits.md",
             "docs/how-to/monitoring.md",
             "docs/how-to/openapi.md",
+            "docs/how-to/codegen.md",
             "docs/how-to/subscriptions.md",
             "docs/how-to/traffic-shaping.md",
             "docs/reference/metadata-api.md",

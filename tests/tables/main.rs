@@ -13,6 +13,7 @@
 )]
 
 mod actions;
+mod codegen;
 mod extension_rows;
 mod families;
 mod openapi;
@@ -20,6 +21,7 @@ mod properties;
 mod random_templates;
 mod schemas;
 
+use codegen::{choices_of_actions_are_checked, projects_equal_the_snapshots, types_equal_the_snapshots};
 use libtest_mimic::{Arguments, Failed, Trial};
 use pillion_test_support::{fixtures, trials};
 use properties::{documents_without_actions_are_not_split, upstream_operations_are_valid_and_keys_complete};
@@ -48,6 +50,9 @@ fn main() -> std::process::ExitCode {
         the_schema_and_the_program_agree,
         the_schema_of_actions_and_the_program_agree,
         the_schema_of_actions_accepts_the_files_of_tests,
+        types_equal_the_snapshots,
+        projects_equal_the_snapshots,
+        choices_of_actions_are_checked,
     ];
     let properties = properties
         .iter()

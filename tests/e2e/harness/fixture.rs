@@ -19,7 +19,12 @@ struct Stage {
 
 /// Runs all cases of a family, one after the other, and reports all that fail.
 pub fn run(family: &Family, engines: &Engines) -> Result<(), String> {
-    let stage = Stage::start(&family.file, engines);
+    run_with(family, engines, None)
+}
+
+/// The same with handlers that run already.
+pub fn run_with(family: &Family, engines: &Engines, handlers: Option<RealHandlers>) -> Result<(), String> {
+    let stage = Stage::start(&family.file, engines, handlers);
     let mut failures = Vec::new();
     for case in list(&family.file["cases"]) {
         let name = case["name"].as_str().expect("a case has a name");
@@ -36,7 +41,7 @@ pub fn run(family: &Family, engines: &Engines) -> Result<(), String> {
 }
 
 impl Stage {
-    fn start(file: &Value, engines: &Engines) -> Self {
+    fn start(file: &Value, engines: &Engines, given: Option<RealHandlers>) -> Self {
         let (handlers, stand_in) = (Scripted::start(), Scripted::start());
         let tables = file.get("tables").map(|tables| TablesEngine::start(&tables.to_string()));
         let engine = match file["engine"].as_str() {
@@ -54,7 +59,8 @@ impl Stage {
         let environment: Vec<(&str, &str)> = object(&file["environment"])
             .map(|(name, value)| (name.as_str(), value.as_str().expect("a variable is a string")))
             .collect();
-        let real_handlers = (file["handlers_are"] == "processes").then(|| RealHandlers::start(&environment));
+        let are_real = file["handlers_are"] == "processes";
+        let real_handlers = given.or_else(|| are_real.then(|| RealHandlers::start(&environment)));
         let port = real_handlers.as_ref().map_or(handlers.port, |handlers| handlers.express);
         let mut setup = Setup::before(engine).with_actions(actions, port);
         if file["writes_metadata"] == true {

@@ -162,10 +162,15 @@ pub struct RealHandlers {
     pub express: u16,
     /// Where those on Flask do.
     pub flask: u16,
-    _processes: [Process; 2],
+    _processes: Vec<Process>,
 }
 
 impl RealHandlers {
+    /// Those that run already.
+    pub fn of(express: u16, flask: u16, processes: Vec<Process>) -> Self {
+        Self { express, flask, _processes: processes }
+    }
+
     /// Starts them with these environment variables.
     pub fn start(environment: &[(&str, &str)]) -> Self {
         let (express, flask) = (free_port(), free_port());
@@ -176,7 +181,7 @@ impl RealHandlers {
             command.stdout(Stdio::null()).stderr(Stdio::null());
             Process(command.spawn().expect("a handler starts; `make setup` installs what it needs"))
         };
-        let processes = [
+        let processes = vec![
             start(&upstreams_folder().join("node.sh"), "express.mjs", express),
             start(&upstreams_folder().join(".venv/bin/python"), "payment.py", flask),
         ];

@@ -1,0 +1,194 @@
+//! `pillion codegen`: writes projects of handlers for actions, or only their types.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::{Value, json};
+
+use crate::cli::{NO_UPSTREAM, config_file, flag_of, report};
+use crate::codegen::changes::{Change, changes_of};
+use crate::codegen::generate;
+use crate::codegen::options::{Framework, Options};
+use crate::codegen::project::{GeneratedFile, Project};
+use crate::config::action_settings::{self, ActionSettings};
+use crate::config::load::{Assumed, Loaded, load_assuming, read_file, text_of};
+use crate::config::yaml;
+use crate::session::claims::ClaimsPlace;
+
+/// `codegen` for the command line.
+#[must_use]
+pub(crate) fn command() -> Command {
+    let flag = |name, help| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
+    Command::new("codegen")
+        .about("Generates handlers for actions, or only their types.")
+        .long_about(
+            "Generates a project of handlers for actions: types of arguments and results, routes, the check of configured \
+             secrets and signatures, tests. Files that follow the configuration are overwritten; handlers and everything \
+             else are yours and are written only where they are missing. The same configuration makes the same files.\n\n\
+             Exit status of --check: 0 if the files are current, 1 if they are not, 2 if that could not be found out.",
+        )
+        .arg(Arg::new("action").value_name("ACTION").action(ArgAction::Append).help("Default: all actions"))
+        .arg(
+            Arg::new("framework")
+                .long("framework")
+                .required(true)
+                .value_parser(Framework::ALL.map(Framework::name))
+                .help("For which framework, or for which language only the types"),
+        )
+        .arg(Arg::new("output").long("output").value_name("DIR").default_value("handlers").help("The project's folder"))
+        .arg(flag("check", "Write nothing, and say whether the files are current"))
+        .arg(
+            Arg::new("format")
+                .long("format")
+                .value_parser(["text", "json"])
+                .default_value("text")
+                .help("Output format"),
+        )
+}
+
+/// Generates the files and writes them, or compares them.
+pub(crate) fn run(arguments: &ArgMatches) -> ExitCode {
+    let only_checks = arguments.get_flag("check");
+    match generated(arguments) {
+        Ok(is_current) => ExitCode::from(u8::from(only_checks && !is_current)),
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::from(if only_checks { 2 } else { 1 })
+        }
+    }
+}
+
+/// Were all files current?
+fn generated(arguments: &ArgMatches) -> Result<bool, String> {
+    let text = |name: &str| arguments.get_one::<String>(name).map(String::as_str).unwrap_or_default();
+    let framework = Framework::of_name(text("framework")).ok_or("error: --framework: there is no such one")?;
+    let settings = settings_of_actions(arguments);
+    let loaded = loaded(arguments, &settings)?;
+    let options = options_of(arguments, framework, &settings, &loaded);
+    let project = generate(&loaded.schema, &options)
+        .map_err(|errors| errors.iter().map(|error| format!("error: {error}")).collect::<Vec<_>>().join("\n"))?;
+    let folder = PathBuf::from(text("output"));
+    let changes = changes_of(&project, |path| existing(&folder.join(path)))?;
+    if !arguments.get_flag("check") {
+        let written = changes.iter().filter(|(_, change)| change.is_written());
+        written.clone().try_for_each(|(file, _)| write(&folder.join(&file.path), &file.text))?;
+    }
+    if text("format") == "json" {
+        println!("{}", as_json(&project, &changes));
+    } else {
+        print_text(&project, &changes, &folder, arguments.get_flag("check"));
+    }
+    Ok(!changes.iter().any(|(_, change)| change.is_written()))
+}
+
+/// What `pillion.yaml` says of single actions. What is wrong with it is found when everything is loaded.
+fn settings_of_actions(arguments: &ArgMatches) -> Vec<(String, ActionSettings)> {
+    let file = config_file(arguments).and_then(|path| read_file(path).ok());
+    let node = file.and_then(|source| yaml::parse(&source).ok());
+    action_settings::read(node.as_ref(), &mut Vec::new()).into_iter().collect()
+}
+
+/// Any address: a variable that is not set here may be set where Pillion runs, which `pillion check` looks at.
+const UNSET: &str = "http://variable.invalid";
+
+/// Any secret that signs.
+const UNSET_SIGNING_SECRET: &str = "whsec_dW5zZXQtdW5zZXQtdW5zZXQtdW5zZXQtdW5zZXQt";
+
+/// The configuration. Secrets need not be known where code is generated.
+fn loaded(arguments: &ArgMatches, settings: &[(String, ActionSettings)]) -> Result<Loaded, String> {
+    let mut assumed = NO_UPSTREAM.to_vec();
+    let has_secret = ["auth.admin_secret", "auth.admin_secrets"]
+        .iter()
+        .any(|key| text_of(key, config_file(arguments), &|setting| flag_of(arguments, setting)).is_some());
+    if !has_secret && settings.iter().any(|(_, settings)| settings.admin_secret) {
+        assumed.push(("auth.admin_secret", "unset"));
+    }
+    let signing = settings.iter().flat_map(|(_, settings)| settings.policies.signing_variables());
+    let assumed = Assumed {
+        settings: &assumed,
+        variables: signing.map(|name| (name, UNSET_SIGNING_SECRET.to_owned())).collect(),
+        unset_variable: Some(UNSET),
+        ..Assumed::default()
+    };
+    load_assuming(config_file(arguments), &|setting| flag_of(arguments, setting), &assumed)
+        .map_err(|diagnostics| report(&diagnostics))
+}
+
+fn options_of(
+    arguments: &ArgMatches,
+    framework: Framework,
+    settings: &[(String, ActionSettings)],
+    loaded: &Loaded,
+) -> Options {
+    let actions = arguments.get_many::<String>("action").into_iter().flatten().cloned().collect();
+    let signing = settings.iter().map(|(name, settings)| (name.clone(), settings.policies.signing_variables()));
+    let signing_variables: HashMap<_, _> = signing.filter(|(_, variables)| !variables.is_empty()).collect();
+    let session_variables = loaded.settings.auth.jwt.iter().flat_map(|rules| match &rules.claims {
+        ClaimsPlace::Rules(rules) => rules.variables.iter().map(|(name, _)| name.clone()).collect(),
+        ClaimsPlace::Map(map) => map.iter().map(|(name, _)| name.clone()).collect(),
+        ClaimsPlace::Namespace(_) | ClaimsPlace::Path(..) => Vec::new(),
+    });
+    let session_variables = session_variables.collect();
+    Options { framework, actions, signing_variables, session_variables }
+}
+
+fn existing(path: &Path) -> Result<Option<String>, String> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("error: {} cannot be read: {error}", path.display())),
+    }
+}
+
+/// Writes a file whole: it is there with the old text or with the new one.
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    let written = || -> io::Result<()> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        let writing = folder.join(".pillion-writing");
+        fs::write(&writing, text)?;
+        fs::rename(&writing, path).inspect_err(|_| drop(fs::remove_file(&writing)))
+    };
+    written().map_err(|error| format!("error: {} cannot be written: {error}", path.display()))
+}
+
+fn as_json(project: &Project, changes: &[(&GeneratedFile, Change)]) -> Value {
+    let files = changes.iter().map(|(file, change)| json!({ "path": file.path, "change": change.name() }));
+    let left_out = project.left_out.iter().map(|(name, reason)| json!({ "action": name, "reason": reason }));
+    let is_current = !changes.iter().any(|(_, change)| change.is_written());
+    json!({
+        "current": is_current,
+        "files": files.collect::<Vec<_>>(),
+        "left_out": left_out.collect::<Vec<_>>(),
+        "warnings": project.warnings,
+    })
+}
+
+fn print_text(project: &Project, changes: &[(&GeneratedFile, Change)], folder: &Path, only_checks: bool) {
+    for (file, change) in changes.iter().filter(|(_, change)| *change != Change::Unchanged) {
+        let word = match change {
+            Change::Created if only_checks => "missing",
+            Change::Updated if only_checks => "outdated",
+            Change::Kept if only_checks => continue,
+            Change::Kept => "kept, as it is yours",
+            other => other.name(),
+        };
+        println!("{}: {word}", folder.join(&file.path).display());
+    }
+    let count = changes.iter().filter(|(_, change)| change.is_written()).count();
+    match (only_checks, count) {
+        (true, 0) => println!("all files are current"),
+        (true, _) => println!("{count} of {} files are not current: run the command without --check", changes.len()),
+        (false, _) => println!("{count} of {} files written", changes.len()),
+    }
+    for (name, reason) in &project.left_out {
+        eprintln!("action '{name}' is left out: {reason}");
+    }
+    for warning in &project.warnings {
+        eprintln!("warning: {warning}");
+    }
+}
