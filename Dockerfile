@@ -1,7 +1,6 @@
 # An image with the program, the four libraries that it is linked with, and nothing else: about 27 MB.
 #   docker build -t pillion .
-# A list of all that is in it (SBOM), in the form of CycloneDX:
-#   cargo install cargo-cyclonedx && cargo cyclonedx --format json
+# The labels are build arguments: docs/how-to/packages.md. `make packages` makes a list of all that is in it (SBOM).
 FROM rust:1.95-bookworm AS build
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -17,10 +16,21 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     config/image/build.sh /image
 
 FROM scratch
+COPY --from=build /image /
+ARG VERSION=0.1.0
+ARG REVISION=""
+ARG CREATED=""
+ARG SOURCE=""
+ARG DOCUMENTATION=""
+ARG LICENSES=Apache-2.0
 LABEL org.opencontainers.image.title="Pillion" \
       org.opencontainers.image.description="A sidecar that adds actions to a GraphQL API you already run" \
-      org.opencontainers.image.licenses="Apache-2.0"
-COPY --from=build /image /
+      org.opencontainers.image.licenses="${LICENSES}" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.documentation="${DOCUMENTATION}"
 USER 65532:65532
 # Calls of asynchronous actions are stored here, unless PILLION_JOBS_STORE names a PostgreSQL.
 WORKDIR /var/lib/pillion

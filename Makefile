@@ -1,6 +1,6 @@
 # Everything a newcomer needs. Each target installs what it needs itself (tests/setup.sh), and says what it does.
 .DEFAULT_GOAL := help
-.PHONY: abuse book help demo test chaos bench endure fuzz instructions setup lint clean
+.PHONY: abuse book help demo test chaos bench endure fuzz instructions packages setup lint clean
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 help: ## What there is
@@ -58,6 +58,13 @@ lint: ## Formatting, clippy, the manual, licences of dependencies
 	mdbook build docs
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
 	cargo deny --locked check bans licenses sources
+
+# TARGET=x86_64-unknown-linux-musl for a program without shared libraries: see docs/how-to/packages.md.
+packages: ## Debian package, tarball, chart, SBOM and checksums of a release build, in target/packages
+	@tests/setup.sh packages
+	RUSTFLAGS="$$RUSTFLAGS --remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo" \
+		cargo auditable build --locked --release --bin pillion --target-dir target/release-packages $(if $(TARGET),--target $(TARGET))
+	packaging/build.sh target/release-packages/$(if $(TARGET),$(TARGET)/)release/pillion target/packages
 
 setup: ## Installs what the tests need
 	@tests/setup.sh test

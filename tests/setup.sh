@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing for one of the Makefile's targets, and nothing that the target does not need.
-#   tests/setup.sh [book | demo | test | bench | fuzz | instructions | lint]      (default: test)
+#   tests/setup.sh [book | demo | test | bench | fuzz | instructions | packages | lint]      (default: test)
 # Debian packages come by apt-get; Node and Python packages and Rust's tools go into folders of this repository.
 # Says each step before it begins; does nothing twice.
 set -euo pipefail
@@ -72,7 +72,7 @@ install_python_packages() {
 }
 
 check_rust
-case $part in book | demo | test | bench | fuzz | instructions | lint) ;; *) fail "there is no part \"$part\"" ;; esac
+case $part in book | demo | test | bench | fuzz | instructions | packages | lint) ;; *) fail "there is no part \"$part\"" ;; esac
 need cmake cmake
 need cc build-essential
 case $part in
@@ -92,6 +92,10 @@ test | bench)
   need_postgresql
   ;;
 instructions) need valgrind valgrind ;;
+packages)
+  need dpkg-shlibdeps dpkg-dev
+  need_python
+  ;;
 esac
 if [ "$part" = bench ]; then
   need nginx nginx-light
@@ -107,6 +111,11 @@ test | bench)
   install_python_packages
   ;;
 instructions) install_rust_tool gungraun-runner 0.20.0 ;;
+packages)
+  install_python_packages
+  install_rust_tool cargo-auditable 0.7.7
+  install_rust_tool cargo-cyclonedx 0.5.9
+  ;;
 fuzz)
   cargo +nightly --version >/dev/null 2>&1 || {
     has rustup || fail "a nightly toolchain is needed, and there is no rustup here to install one"

@@ -58,6 +58,7 @@ mod memory_budget;
 mod memory_budget_of_rows;
 mod metadata_api;
 mod openapi_import;
+mod packages;
 mod packaging;
 mod passthrough;
 mod pipelining;
@@ -154,6 +155,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         memory_budget_of_rows,
         metadata_api,
         openapi_import,
+        packages,
         packaging,
         passthrough,
         pipelining,

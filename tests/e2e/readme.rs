@@ -69,6 +69,7 @@ const WALKS: &[Walk] = &[
             "docs/how-to/from-hasura.md",
             "docs/reference/cli.md",
             "docs/reference/configuration.md",
+            "docs/how-to/packages.md",
             "docs/how-to/deployment.md",
             "docs/how-to/doctor.md",
             "docs/reference/http.md",
