@@ -70,6 +70,8 @@ mod memory;
 #[cfg(feature = "server")]
 mod metadata_api;
 #[cfg(feature = "server")]
+mod mock;
+#[cfg(feature = "server")]
 mod pipeline;
 #[cfg(feature = "server")]
 mod postgres;
@@ -82,9 +84,13 @@ mod routes;
 #[cfg(feature = "server")]
 mod runtime;
 #[cfg(feature = "server")]
+mod scaffold;
+#[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "server")]
 mod telemetry;
+#[cfg(feature = "server")]
+mod testing;
 #[cfg(feature = "server")]
 mod traffic_shaping;
 #[cfg(feature = "server")]

@@ -8,7 +8,7 @@ use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 
 use crate::cli;
-use crate::cli::serve;
+use crate::cli::serve::{Serving, serve};
 use crate::config::load::load;
 use crate::config::settings_table::Setting;
 use crate::http_client::outbound;
@@ -70,7 +70,7 @@ pub(crate) fn run(_: &ArgMatches) -> Result<(), String> {
         small_service("handler", ports.handler, handler::Handler).into(),
     ];
     show_in_background(ports.clients, metadata.0.clone());
-    serve::serve(loaded, None, beside, Box::new(move || drop(metadata)))
+    serve(loaded, Serving { beside, at_exit: Box::new(move || drop(metadata)), ..Serving::default() })
 }
 
 fn free_ports() -> std::io::Result<Ports> {

@@ -100,6 +100,7 @@ fn check(arguments: &ArgMatches, imported: &Imported, changes: &[Change]) -> Res
         files: changes.iter().map(|change| (change.path.clone(), change.after.clone())).collect(),
         variables: samples.collect(),
         unset_variable: Some(UNSET),
+        is_isolated: false,
     };
     let loaded = load_assuming(config_file(arguments), &|setting| flag_of(arguments, setting), &assumed);
     let found = match loaded {

@@ -6,16 +6,19 @@ mod completions;
 mod config;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;
+pub(crate) mod dev;
 mod doctor;
 mod error;
 pub(crate) mod explain;
 mod hasura_files;
 pub(crate) mod health;
 pub(crate) mod import;
+pub(crate) mod init;
 pub(crate) mod jobs;
 mod manual;
 pub(crate) mod schema;
 pub(crate) mod serve;
+pub(crate) mod test;
 mod version;
 
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -48,14 +51,17 @@ pub fn main() -> ExitCode {
         Some(("codegen", arguments)) => codegen::run(arguments),
         Some(("completions", arguments)) => done(completions::run(arguments, command())),
         Some(("config", arguments)) => done(config::run(arguments)),
+        Some(("dev", arguments)) => dev::run(arguments),
         Some(("doctor", arguments)) => doctor::run(arguments),
         Some(("error", arguments)) => done(error::run(arguments)),
         Some(("explain", arguments)) => done(explain::run(arguments)),
         Some(("health", arguments)) => done(health::run(arguments)),
         Some(("import", arguments)) => done(import::run(arguments)),
+        Some(("init", arguments)) => done(init::run(arguments)),
         Some(("jobs", arguments)) => done(jobs::run(arguments)),
         Some(("man", arguments)) => done(manual::run(arguments, command())),
         Some(("schema", arguments)) => done(schema::run(arguments)),
+        Some(("test", arguments)) => test::run(arguments),
         Some(("version", arguments)) => {
             version::run(arguments);
             ExitCode::SUCCESS
@@ -73,11 +79,14 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(configured(Command::new("serve").about("Stands in front of the upstream and serves.")))
+        .subcommand(init::command())
+        .subcommand(here(configured(dev::command())))
         .subcommand(configured(check::command()))
         .subcommand(with_settings(codegen::command(), &["metadata.folder"]))
         .subcommand(configured(doctor::command()))
         .subcommand(with_settings(explain::command(), SCHEMA_SETTINGS))
         .subcommand(with_settings(schema::command(), SCHEMA_SETTINGS))
+        .subcommand(here(with_settings(test::command(), &["metadata.folder", "dialect"])))
         .subcommand(with_settings(health::command(), &["admin_listen"]))
         .subcommand(import::command(|command| with_settings(command, &["metadata.folder"])))
         .subcommand(jobs::command(|command| with_settings(command, &[])))
@@ -93,6 +102,18 @@ fn command() -> Command {
 
 /// The settings of commands that look at the merged schema.
 const SCHEMA_SETTINGS: &[&str] = &["metadata.folder", "upstream.url", "dialect"];
+
+/// A command that reads `pillion.yaml` in the current folder if no other one is given.
+fn here(command: Command) -> Command {
+    let has_file = Path::new(CONFIG_FILE).is_file();
+    let help = "pillion.yaml with any of the settings; by default the one in this folder, if there is one";
+    command.mut_arg("config", |config| {
+        let config = config.help(help).hide_default_value(true);
+        if has_file { config.default_value(CONFIG_FILE) } else { config }
+    })
+}
+
+const CONFIG_FILE: &str = "pillion.yaml";
 
 /// A command with the flags of all settings.
 fn configured(command: Command) -> Command {

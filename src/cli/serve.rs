@@ -19,7 +19,7 @@ use crate::metadata_api::Api;
 use crate::model::source::{Diagnostic, Severity, summed_up};
 use crate::reload::files::Files;
 use crate::reload::{Load, Reloader};
-use crate::runtime::services::Services;
+use crate::runtime::services::{Services, StandIns};
 use crate::runtime::upstream_types;
 use crate::server::graceful_shutdown::AtExit;
 use crate::server::listener;
@@ -79,22 +79,56 @@ fn load_and_serve(arguments: &ArgMatches) -> Result<(), StartFailure> {
     let arguments = arguments.clone();
     let again: Load = Box::new(move || load_from(&arguments, &[]));
     let files = Files::new(config_file.as_deref(), &loaded.settings);
-    serve(loaded, Some((again, files)), Vec::new(), Box::new(|| {})).map_err(StartFailure::Other)
+    serve(loaded, Serving { again: Some((again, files)), ..Serving::default() }).map_err(StartFailure::Other)
 }
 
-/// Serves the loaded configuration, with other services beside it. `again` loads it again while it is served, from
-/// these files; `at_exit` runs before the process ends.
+/// What is served beside the loaded configuration, and how.
+pub(crate) struct Serving {
+    /// Loads the configuration again while it is served, from these files.
+    pub again: Option<(Load, Files)>,
+    /// Other services.
+    pub beside: Vec<BackgroundTask>,
+    /// Runs before the process ends.
+    pub at_exit: AtExit,
+    /// What responds in place of others. `pillion serve` has none.
+    pub stand_ins: StandIns,
+    /// The form of the log.
+    pub log: LogForm,
+}
+
+/// The form of the log.
+#[derive(Clone, Copy)]
+pub(crate) enum LogForm {
+    /// As it is configured.
+    Configured,
+    /// For a person who works on actions.
+    Development {
+        /// Is it coloured?
+        has_colours: bool,
+    },
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        let (beside, at_exit): (_, AtExit) = (Vec::new(), Box::new(|| {}));
+        Self { again: None, beside, at_exit, stand_ins: StandIns::default(), log: LogForm::Configured }
+    }
+}
+
+/// Serves the loaded configuration.
 ///
 /// # Errors
 /// Why it cannot be served.
-pub(crate) fn serve(
-    mut loaded: Loaded,
-    again: Option<(Load, Files)>,
-    mut beside: Vec<BackgroundTask>,
-    at_exit: AtExit,
-) -> Result<(), String> {
+pub(crate) fn serve(mut loaded: Loaded, serving: Serving) -> Result<(), String> {
+    let Serving { again, mut beside, at_exit, stand_ins, log } = serving;
     crate::install_tls_provider();
-    logs::start(loaded.settings.log_json, &loaded.settings.log_level);
+    match log {
+        LogForm::Configured => logs::start(loaded.settings.log_json, &loaded.settings.log_level),
+        LogForm::Development { has_colours } => {
+            loaded.settings.log_json = false;
+            logs::start_for_development(&loaded.settings.log_level, has_colours);
+        }
+    }
     for warning in summed_up(&loaded.warnings) {
         tracing::warn!("{warning}");
     }
@@ -119,7 +153,7 @@ pub(crate) fn serve(
         Arc::new(api)
     });
     upstream_types::log_inconsistent(&loaded.schema);
-    let services = Arc::new(Services::new(loaded).map_err(failed)?);
+    let services = Arc::new(Services::with_stand_ins(loaded, stand_ins).map_err(failed)?);
     block_on(services.open_jobs_for(&services.snapshot.load().catalog.schema))?.map_err(failed)?;
     if let (Ok(_), JobStoreSettings::Sqlite(file)) = (services.jobs(), &services.configured().settings.jobs.store) {
         describe_job_file(file);

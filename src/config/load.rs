@@ -44,6 +44,8 @@ pub struct Assumed<'a> {
     pub variables: HashMap<String, String>,
     /// The value of every other one that is not set; without it a handler that needs one is an error.
     pub unset_variable: Option<&'a str>,
+    /// Do `variables` count before those of the process? Actions then see no other ones.
+    pub is_isolated: bool,
 }
 
 /// Reads everything. `assumed` are values of required settings that the purpose at hand does not need.
@@ -68,7 +70,8 @@ pub fn load_assuming(
     assumed: &Assumed<'_>,
 ) -> Result<Loaded, Vec<Diagnostic>> {
     let mut diagnostics = Vec::new();
-    let (file, values) = read_values(config_file, flag, assumed.settings, &mut diagnostics);
+    let isolated = assumed.is_isolated.then_some(&assumed.variables);
+    let (file, values) = read_values(config_file, flag, assumed.settings, isolated, &mut diagnostics);
     if config_file.is_some() && file.is_none() {
         // Everything else would follow from settings that are missing.
         return Err(each_once(diagnostics));
@@ -81,7 +84,9 @@ pub fn load_assuming(
     let looked_up = RefCell::new(HashSet::new());
     let look_up = |name: &str| {
         looked_up.borrow_mut().insert(name.to_owned());
-        environment(name)
+        Some(name)
+            .filter(|_| !assumed.is_isolated)
+            .and_then(environment)
             .or_else(|| assumed.variables.get(name).cloned())
             .or_else(|| assumed.unset_variable.map(str::to_owned))
     };
@@ -103,7 +108,7 @@ pub fn text_of(
     config_file: Option<&Path>,
     flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
 ) -> Option<String> {
-    read_values(config_file, flag, &[], &mut Vec::new()).1.text(key)
+    read_values(config_file, flag, &[], None, &mut Vec::new()).1.text(key)
 }
 
 /// The value of each setting, whether the settings make sense together or not.
@@ -115,7 +120,7 @@ pub fn values_of(
     flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
 ) -> Result<Values, Vec<Diagnostic>> {
     let mut diagnostics = Vec::new();
-    let (_, values) = read_values(config_file, flag, &[], &mut diagnostics);
+    let (_, values) = read_values(config_file, flag, &[], None, &mut diagnostics);
     diagnostics.retain(|diagnostic| diagnostic.severity == Severity::Error);
     if diagnostics.is_empty() { Ok(values) } else { Err(each_once(diagnostics)) }
 }
@@ -157,14 +162,16 @@ fn read_values(
     config_file: Option<&Path>,
     flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
     assumed: &[(&str, &str)],
+    isolated: Option<&HashMap<String, String>>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> (Option<Node>, Values) {
     let file = read_config_file(config_file, diagnostics);
     let variables = setting_variables(|_| true, diagnostics);
+    let variable = |name: &str| isolated.and_then(|own| own.get(name)).or_else(|| variables.get(name)).cloned();
     let container = container_memory_bytes().map(|bytes| bytes.to_string());
     let mut assumed = assumed.to_vec();
     assumed.extend(container.as_deref().map(|bytes| ("limits.max_memory_bytes", bytes)));
-    let values = Values::collect(flag, &|name| variables.get(name).cloned(), file.as_ref(), &assumed, diagnostics);
+    let values = Values::collect(flag, &variable, file.as_ref(), &assumed, diagnostics);
     (file, values)
 }
 

@@ -362,7 +362,11 @@ impl<'n> Fields<'n> {
 
     /// Rejects unknown keys: in our own file a misspelt one could switch a protection off.
     pub fn finish_strictly(self, diagnostics: &mut Vec<Diagnostic>) {
-        let help = "correct or remove it; config/pillion.example.yaml lists all keys";
+        self.reject_unknown("correct or remove it; config/pillion.example.yaml lists all keys", diagnostics);
+    }
+
+    /// Rejects unknown keys of another file of ours.
+    pub fn reject_unknown(self, help: &str, diagnostics: &mut Vec<Diagnostic>) {
         diagnostics.extend(self.unknown().map(|(place, message)| Diagnostic::error(Some(place), message, help)));
     }
 

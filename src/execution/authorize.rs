@@ -97,6 +97,12 @@ impl AuthorizedCall {
         &self.input.values
     }
 
+    /// What its payload holds.
+    #[must_use]
+    pub(crate) fn inputs(&self) -> PayloadInput<'_> {
+        self.input.of_payload()
+    }
+
     /// The payload with these arguments, which is made once.
     ///
     /// # Errors

@@ -38,6 +38,9 @@ pub(crate) fn value_of(
 ) -> Result<HandlerResponse, HandlerResponseError> {
     let status = response.status.as_u16();
     let rules = read_rules(execution.snapshot, allowed.action());
+    if response.is_value {
+        return handler_response::read(ReadRules { is_envelope: false, ..rules }, status, &response.body);
+    }
     let Some(transform) = &allowed.action().response_transform else {
         return handler_response::read(rules, status, &response.body);
     };

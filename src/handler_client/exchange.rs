@@ -43,6 +43,8 @@ pub(crate) struct HandlerHttpResponse {
     pub headers: HeaderMap,
     /// The body, decoded.
     pub body: Bytes,
+    /// Is the body the action's value already, so that neither its response transform nor its envelope applies?
+    pub is_value: bool,
 }
 
 /// Makes the call.
@@ -109,7 +111,7 @@ async fn exchange_plainly(
         // No other coding was requested, so the body is taken as it is.
         _ => body,
     };
-    Ok(HandlerHttpResponse { status, headers, body })
+    Ok(HandlerHttpResponse { status, headers, body, is_value: false })
 }
 
 fn fault_of_decoding(error: &RequestError) -> TransportFault {
@@ -134,5 +136,5 @@ async fn exchange_in_general(
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
     let body = read_body_within(response, call.max_response_bytes, share).await?;
-    Ok(HandlerHttpResponse { status, headers, body })
+    Ok(HandlerHttpResponse { status, headers, body, is_value: false })
 }

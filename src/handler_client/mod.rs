@@ -2,6 +2,7 @@
 
 pub(crate) mod exchange;
 pub(crate) mod signature;
+pub(crate) mod stand_in;
 
 use std::sync::Arc;
 

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use crate::config::load::Loaded;
 use crate::config::settings::Settings;
 use crate::graphql::scan::Scanner;
+use crate::handler_client::stand_in::HandlerStandIn;
 use crate::jobs::Jobs;
 use crate::memory::Budget;
 use crate::model::action::ActionSchema;
@@ -27,6 +28,7 @@ use crate::traffic_shaping::per_client_limit::PerClient;
 use crate::traffic_shaping::redis::RedisStore;
 use crate::traffic_shaping::response_cache::ResponseCache;
 use crate::upstream::UpstreamClient;
+use crate::upstream::stand_in::UpstreamStandIn;
 
 /// Everything that requests share.
 pub(crate) struct Services {
@@ -56,6 +58,17 @@ pub(crate) struct Services {
     pub health: Health,
     /// How far the upstream's schema is known.
     pub schema: SchemaProgress,
+    /// What responds in place of others.
+    pub stand_ins: StandIns,
+}
+
+/// What responds inside the process in place of others. `pillion serve` has none.
+#[derive(Clone, Default)]
+pub(crate) struct StandIns {
+    /// In place of handlers.
+    pub handlers: Option<Arc<dyn HandlerStandIn>>,
+    /// In place of the upstream.
+    pub upstream: Option<Arc<dyn UpstreamStandIn>>,
 }
 
 /// How much may go on at one time.
@@ -145,6 +158,14 @@ impl Services {
     /// # Errors
     /// What cannot be used: a file of authorities, a key.
     pub(crate) fn new(loaded: Loaded) -> Result<Self, String> {
+        Self::with_stand_ins(loaded, StandIns::default())
+    }
+
+    /// The same with stand-ins.
+    ///
+    /// # Errors
+    /// What cannot be used: a file of authorities, a key.
+    pub(crate) fn with_stand_ins(loaded: Loaded, stand_ins: StandIns) -> Result<Self, String> {
         let Loaded { settings, schema, fingerprints, .. } = loaded;
         let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
         let configured = Arc::new(LoadedConfig::new(settings, fingerprints, &metrics, None)?);
@@ -163,7 +184,7 @@ impl Services {
         Ok(Self {
             snapshot: SnapshotCell::from_pointee(snapshot),
             replacing: Mutex::default(),
-            upstream: UpstreamClient::new(&settings.upstream)?,
+            upstream: UpstreamClient::new(&settings.upstream)?.with_stand_in(stand_ins.upstream.clone()),
             slots: Slots::new(settings),
             memory: Budget::new(&metrics.buffered_bytes, &metrics.memory_rejections, bounds(&settings.limits)),
             traffic: TrafficStores::new(settings)?,
@@ -174,6 +195,7 @@ impl Services {
             reloads: ReloadRequests::default(),
             health: Health::default(),
             schema: SchemaProgress::default(),
+            stand_ins,
         })
     }
 

@@ -110,7 +110,7 @@ async fn fetch_schema(
 }
 
 /// By which our own questions are known in the upstream's logs.
-const REQUEST_ID: &str = "pillion-probe";
+pub(crate) const REQUEST_ID: &str = "pillion-probe";
 
 /// Learns the upstream's schema as an admin sees it, until it is known. If its names and ours exclude one another the
 /// first time that both are seen, nothing can be served.

@@ -66,10 +66,9 @@ pub(crate) fn serve(
     server.bootstrap();
     let conf = Arc::clone(&server.configuration);
 
-    let gateway = Gateway { services: Arc::clone(services), metadata: metadata.clone(), get_policies: Arc::default() };
-    let proxy = http_options(http_proxy(&conf, gateway.clone()), settings);
     let tls = settings.tls.as_ref().map(Tls::new).transpose()?;
-    let mut proxy = Service::new("proxy".to_owned(), Connections::of(ClientListener::new(proxy, gateway, tls)));
+    let clients = client_listener(services, metadata.clone(), &conf, tls);
+    let mut proxy = Service::new("proxy".to_owned(), Connections::of(clients));
     proxy.add_listener(listener(settings.listen));
     if let Some(tls) = &settings.tls {
         proxy.add_listener(listener(tls.listen));
@@ -83,6 +82,18 @@ pub(crate) fn serve(
     let exit = Exit { services: Arc::clone(services), last: Arc::new(Mutex::new(Some(at_exit))) };
     server.run(RunArgs { shutdown_signal: Box::new(Drain(exit)) });
     Ok(())
+}
+
+/// What clients connect to.
+pub(crate) fn client_listener(
+    services: &Arc<Services>,
+    metadata: Option<Arc<Api>>,
+    conf: &Arc<ServerConf>,
+    tls: Option<Tls>,
+) -> ClientListener {
+    let gateway = Gateway { services: Arc::clone(services), metadata, get_policies: Arc::default() };
+    let proxy = http_options(http_proxy(conf, gateway.clone()), &services.configured().settings);
+    ClientListener::new(proxy, gateway, tls)
 }
 
 fn http_options(mut proxy: HttpProxy<Gateway>, settings: &Settings) -> HttpProxy<Gateway> {

@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+
+use crate::telemetry::development_log::DevelopmentFormat;
 
 /// Lines that may wait to be written.
 const WAITING_MAX: usize = 4096;
@@ -19,18 +21,29 @@ static WRITING: OnceLock<(Mutex<Option<WorkerGuard>>, ErrorCounter)> = OnceLock:
 
 /// Starts logging. A second call has no effect.
 pub(crate) fn start(json: bool, level: &str) {
-    let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_MAX).thread_name("log");
-    let (writer, guard) = builder.finish(Discardable(std::io::stderr()));
-    let _ = WRITING.set((Mutex::new(Some(guard)), writer.error_counter()));
-    // pingora and the libraries below it log every broken connection; only what goes wrong in earnest is kept.
-    let filter = format!("error,pillion={level},pingora_proxy=off,pingora_core=error,pingora_core::connectors=off");
-    let filter = EnvFilter::new(filter);
+    let (writer, filter) = writer_and_filter(level);
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let _ = if json {
         subscriber.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
     } else {
         subscriber.with_ansi(false).try_init()
     };
+}
+
+/// The same in the form of [`DevelopmentFormat`].
+pub(crate) fn start_for_development(level: &str, has_colours: bool) {
+    let (writer, filter) = writer_and_filter(level);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let _ = subscriber.event_format(DevelopmentFormat { has_colours }).try_init();
+}
+
+fn writer_and_filter(level: &str) -> (NonBlocking, EnvFilter) {
+    let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_MAX).thread_name("log");
+    let (writer, guard) = builder.finish(Discardable(std::io::stderr()));
+    let _ = WRITING.set((Mutex::new(Some(guard)), writer.error_counter()));
+    // pingora and the libraries below it log every broken connection; only what goes wrong in earnest is kept.
+    let filter = format!("error,pillion={level},pingora_proxy=off,pingora_core=error,pingora_core::connectors=off");
+    (writer, EnvFilter::new(filter))
 }
 
 /// Writes the lines of `work` to `writer` in the same form, at once, whatever the level of the log is: what a process says

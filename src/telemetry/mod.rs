@@ -2,6 +2,7 @@
 
 pub(crate) mod availability;
 mod declare;
+pub(crate) mod development_log;
 pub(crate) mod failure_log;
 pub(crate) mod labels;
 pub(crate) mod logs;

@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod dialect;
 pub(crate) mod introspect;
 pub(crate) mod reads;
+pub(crate) mod stand_in;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -24,12 +25,13 @@ use crate::config::settings::Upstream;
 use crate::http_client::connection_pool::{Pool, Streamed};
 use crate::http_client::dns_filter::FilteringResolver;
 use crate::http_client::tls::client_config;
-use crate::http_client::{PerThread, TransportFault, connection_pool, message};
+use crate::http_client::{PerThread, TransportFault, charge, connection_pool, message};
 use crate::memory::Share;
 use crate::model::error_kind::{ErrorKind, Reason};
 use crate::model::replay::Replay;
 use crate::protocol::hop_by_hop::end_to_end;
 use crate::upstream::client::Client;
+use crate::upstream::stand_in::{StandInRequest, StandInResponse, UpstreamStandIn};
 
 /// Why the upstream gave no response. `Display` is for clients.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -112,6 +114,8 @@ pub(crate) struct UpstreamClient {
     peer: ArcSwapOption<HttpPeer>,
     settings: Upstream,
     tls: Arc<ClientConfig>,
+    /// Responds in place of the upstream, if there is one.
+    stand_in: Option<Arc<dyn UpstreamStandIn>>,
 }
 
 /// The upstream's response to a client's own request, whose body comes in pieces.
@@ -120,6 +124,8 @@ pub(crate) enum Forwarded<'f> {
     Plain(Streamed<'f>),
     /// With TLS or over HTTP/2.
     General(Response<Incoming>),
+    /// Of a stand-in; its body, until it has been taken.
+    StandIn(StandInResponse, Option<Bytes>),
 }
 
 impl Forwarded<'_> {
@@ -129,6 +135,7 @@ impl Forwarded<'_> {
         match self {
             Self::Plain(response) => (response.status, &response.headers),
             Self::General(response) => (response.status(), response.headers()),
+            Self::StandIn(response, _) => (response.status, &response.headers),
         }
     }
 
@@ -140,6 +147,7 @@ impl Forwarded<'_> {
         match self {
             Self::Plain(response) => response.next_chunk().await,
             Self::General(response) => client::next_chunk(response.body_mut()).await,
+            Self::StandIn(_, body) => Ok(body.take()),
         }
     }
 }
@@ -240,7 +248,14 @@ impl UpstreamClient {
             peer: ArcSwapOption::new(literal.map(|address| Arc::new(peer(address, settings)))),
             settings: settings.clone(),
             tls,
+            stand_in: None,
         })
+    }
+
+    /// The same with a stand-in for the upstream, which is then never connected to.
+    #[must_use]
+    pub(crate) fn with_stand_in(self, stand_in: Option<Arc<dyn UpstreamStandIn>>) -> Self {
+        Self { stand_in, ..self }
     }
 
     /// How TLS is spoken with it.
@@ -251,6 +266,9 @@ impl UpstreamClient {
 
     /// Looks the upstream's name up again, so that a new address is used for new connections.
     pub(crate) async fn resolve(&self) {
+        if self.stand_in.is_some() {
+            return;
+        }
         let host = (self.settings.host.as_str(), self.settings.port);
         // A name that has lost its address keeps the old one: its connections may well be alive.
         let Ok(addresses) = tokio::net::lookup_host(host).await else { return };
@@ -269,7 +287,7 @@ impl UpstreamClient {
     /// How the upstream is reached, for what streams through.
     #[must_use]
     pub(crate) fn peer(&self) -> Option<Arc<HttpPeer>> {
-        self.peer.load_full()
+        if self.stand_in.is_some() { None } else { self.peer.load_full() }
     }
 
     /// The settings it was made with.
@@ -292,6 +310,16 @@ impl UpstreamClient {
 
     async fn exchange(&self, question: &UpstreamRequest<'_>) -> Result<UpstreamResponse, TransportFault> {
         let (uri, body) = (self.uri(question.path)?, question.body.clone());
+        if let Some(stand_in) = &self.stand_in {
+            let (_, target) = authority_and_target(&uri);
+            let headers = self.headers(question);
+            let request = StandInRequest { method: &Method::POST, target, headers: &headers, body: &body };
+            let StandInResponse { status, headers, body } =
+                stand_in.respond_within(&request, question.max_response_bytes)?;
+            charge(question.share, body.len())?;
+            let set_cookies = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
+            return Ok(UpstreamResponse { status, body, set_cookies });
+        }
         if let Some(plain) = &self.plain {
             return self.exchange_plainly(plain.here(), &uri, question).await;
         }
@@ -333,7 +361,7 @@ impl UpstreamClient {
     /// Is it reached in clear text over HTTP/1.1?
     #[must_use]
     pub(crate) fn is_plain(&self) -> bool {
-        self.plain.is_some()
+        self.plain.is_some() || self.stand_in.is_some()
     }
 
     /// Where a client's request for this path goes.
@@ -356,6 +384,13 @@ impl UpstreamClient {
         replay: Replay<'f>,
     ) -> Result<Forwarded<'f>, UpstreamError> {
         let response = async {
+            if let Some(stand_in) = &self.stand_in {
+                let (_, target) = authority_and_target(address);
+                let request = StandInRequest { method: &Method::POST, target, headers, body };
+                let response = stand_in.respond_within(&request, usize::MAX)?;
+                let body = response.body.clone();
+                return Ok(Forwarded::StandIn(response, Some(body)));
+            }
             let Some(plain) = &self.plain else {
                 let here = self.clients.here();
                 let (uri, headers) = (address.clone(), || headers.clone());
@@ -389,6 +424,10 @@ impl UpstreamClient {
         headers: &'f HeaderMap,
         length: Option<usize>,
     ) -> Result<Upload<'f>, UpstreamError> {
+        if self.stand_in.is_some() {
+            let reason = Reason::new(ErrorKind::InvalidRequest, "a stand-in takes no body that is larger than is read");
+            return Err(UpstreamError::Broken(reason));
+        }
         let Some(plain) = &self.plain else {
             let mut headers = headers.clone();
             if let Some(length) = length {
@@ -436,6 +475,12 @@ impl UpstreamClient {
     ) -> Result<Fetched, UpstreamError> {
         let fetched = async {
             let uri = self.uri(path)?;
+            if let Some(stand_in) = &self.stand_in {
+                let (_, target) = authority_and_target(&uri);
+                let request = StandInRequest { method: &Method::GET, target, headers, body: &NO_BODY };
+                let StandInResponse { status, headers, body } = stand_in.respond_within(&request, bytes_max)?;
+                return Ok(Fetched { status, headers, body });
+            }
             let Some(plain) = &self.plain else {
                 let (here, headers) = (self.clients.here(), || headers.clone());
                 let response = client::send(here, &Method::GET, uri, headers, Bytes::new(), Replay::Reads).await?;

@@ -35,6 +35,7 @@ mod connection_timeouts;
 mod containers;
 mod cors;
 mod dashboards;
+mod dev;
 mod distributed_tracing;
 mod doctor;
 mod extended_subscriptions;
@@ -48,6 +49,7 @@ mod helm_chart;
 mod http1;
 mod http2_and_tls;
 mod http2_rapid_reset;
+mod init;
 mod introspection;
 mod job_stores;
 mod jobs;
@@ -61,6 +63,7 @@ mod openapi_import;
 mod packages;
 mod packaging;
 mod passthrough;
+mod pillion_test;
 mod pipelining;
 mod properties;
 mod rate_limit;
@@ -132,6 +135,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         containers,
         cors,
         dashboards,
+        dev,
         distributed_tracing,
         doctor,
         extended_subscriptions,
@@ -145,6 +149,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         http1,
         http2_and_tls,
         http2_rapid_reset,
+        init,
         introspection,
         job_stores,
         jobs,
@@ -158,6 +163,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         packages,
         packaging,
         passthrough,
+        pillion_test,
         pipelining,
         properties,
         rate_limit,

@@ -84,6 +84,11 @@ const WALKS: &[Walk] = &[
             "docs/how-to/extension-fields.md",
         ],
     },
+    Walk {
+        name: "first-hour",
+        upstream: Upstream::PostGraphile,
+        pages: &["README.md", "docs/how-to/testing.md", "docs/how-to/develop.md", "docs/how-to/init.md"],
+    },
     Walk { name: "start-any", upstream: Upstream::Yoga, pages: &["docs/start/any-server.md"] },
     Walk { name: "start-postgraphile", upstream: Upstream::PostGraphile, pages: &["docs/start/postgraphile.md"] },
     Walk { name: "start-hasura", upstream: Upstream::Tables, pages: &["docs/start/hasura.md"] },

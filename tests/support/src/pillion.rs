@@ -43,6 +43,8 @@ pub struct Setup {
     pub log_is_unread: bool,
     /// Where its admin listener is.
     pub admin_host: &'static str,
+    /// `serve` or `dev`.
+    pub command: &'static str,
 }
 
 impl Setup {
@@ -60,6 +62,7 @@ impl Setup {
             ports: None,
             log_is_unread: false,
             admin_host: "127.0.0.1",
+            command: "serve",
         }
     }
 
@@ -117,6 +120,12 @@ impl Setup {
         self
     }
 
+    /// With `pillion dev`.
+    pub fn in_development(mut self) -> Self {
+        self.command = "dev";
+        self
+    }
+
     /// With a flag.
     pub fn flag(mut self, flag: &str) -> Self {
         self.flags.push(flag.to_owned());
@@ -131,7 +140,7 @@ impl Setup {
 
     fn command(&self, port: u16, admin: u16) -> (Command, Option<PathBuf>) {
         let mut command = self.program();
-        command.arg("serve").arg(format!("--upstream={}", self.upstream));
+        command.arg(self.command).arg(format!("--upstream={}", self.upstream));
         command.arg(format!("--listen=127.0.0.1:{port}")).arg(format!("--admin-listen={}:{admin}", self.admin_host));
         if let Some(metadata) = &self.metadata {
             command.arg("--metadata").arg(metadata);
