@@ -228,7 +228,8 @@ fn checksums_cover_all_packages(_: &Engines) {
     let entries = std::fs::read_dir(packages()).expect("a folder");
     let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"));
     let mut there: Vec<String> = names.filter(|name| name != "SHA256SUMS").collect();
-    (named.sort_unstable(), there.sort_unstable());
+    named.sort_unstable();
+    there.sort_unstable();
     assert_eq!(named, there);
     assert!(named.len() >= 3, "{named:?}");
     let mut checked = Command::new("sha256sum");
