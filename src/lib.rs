@@ -13,8 +13,8 @@
 //! 8. [`action::handler_response`] and [`action::complete_value`]: a handler's response, by the action's type.
 //! 9. [`graphql::merge`]: one response in the order of the document.
 //!
-//! [`config`] reads Hasura's metadata and `pillion.yaml`, [`model`] has the values that all stages share, [`openapi`]
-//! makes actions of OpenAPI documents, and [`codegen`] makes handlers of actions.
+//! [`config`] reads Hasura's metadata and `pillion.yaml`, [`edits`] changes these files in place, [`model`] has the values
+//! that all stages share, [`openapi`] makes actions of OpenAPI documents, and [`codegen`] makes handlers of actions.
 //! ARCHITECTURE.md has the journey through the shell, `examples/` has whole programs.
 //!
 //! ```
@@ -121,6 +121,7 @@ pub mod internals {
 pub mod action;
 pub mod codegen;
 pub mod config;
+pub mod edits;
 pub mod graphql;
 pub mod kriti;
 pub mod model;

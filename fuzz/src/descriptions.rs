@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use pillion::config::actions::read_all;
-use pillion::config::append::{with_definitions, with_items};
+use pillion::edits::append::with_actions;
+use pillion::edits::sdl::with_definitions;
 use pillion::model::source::{Severity, Source};
 use pillion::openapi::import;
 use pillion::openapi::options::Options;
@@ -27,7 +28,7 @@ pub fn openapi(bytes: &[u8]) {
         return;
     }
     let nothing = Arc::new(Source::new("actions.yaml", ""));
-    let yaml = with_items(&nothing, |indent| imported.items(indent)).expect("a file that can be added to");
+    let yaml = with_actions(&nothing, imported.values()).expect("a file that can be added to");
     let graphql = with_definitions("", &imported.sdl(|_| false));
     let variables = imported.variables.iter().map(|variable| (variable.name.as_str(), variable.sample.clone()));
     let variables: HashMap<&str, String> = variables.collect();

@@ -4,11 +4,13 @@ mod fetch;
 mod metadata;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use similar::TextDiff;
 
-use crate::cli::import::metadata::{Change, MetadataFiles};
-use crate::cli::{NO_UPSTREAM, config_file, flag_of, report};
-use crate::config::load::{Assumed, load_assuming, text_of};
+use crate::cli::import::metadata::MetadataFiles;
+use crate::cli::{NO_UPSTREAM, config_file, flag_of, metadata_folder, report};
+use crate::config::load::{Assumed, load_assuming};
+use crate::edits::FileEdit;
+use crate::edits::diff::unified_diff;
+use crate::edits::write::write;
 use crate::model::source::{Diagnostic, Severity};
 use crate::openapi::import;
 use crate::openapi::imported::Imported;
@@ -62,20 +64,12 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<(), String> {
     check(arguments, &imported, &changes)?;
     let is_dry = arguments.get_flag("dry-run");
     if is_dry {
-        changes.iter().for_each(|change| print!("{}", diff_of(change)));
+        changes.iter().for_each(|change| print!("{}", unified_diff(change)));
     } else {
-        files.write(&changes)?;
+        write(&changes).map_err(|error| format!("error: {error}"))?;
     }
     eprint!("{}{}", left_out(&imported), summary(&imported, &changes, is_dry));
     Ok(())
-}
-
-fn metadata_folder(arguments: &ArgMatches) -> Result<std::path::PathBuf, String> {
-    let folder = text_of("metadata.folder", config_file(arguments), &|setting| flag_of(arguments, setting));
-    let folder = folder.filter(|folder| !folder.is_empty());
-    folder
-        .map(Into::into)
-        .ok_or_else(|| "error: no metadata folder is given: --metadata FOLDER, or PILLION_METADATA".to_owned())
 }
 
 fn options_of(arguments: &ArgMatches) -> Options {
@@ -93,11 +87,12 @@ fn options_of(arguments: &ArgMatches) -> Options {
 const UNSET: &str = "http://variable.invalid";
 
 /// The checks of `pillion check` on what the files will be.
-fn check(arguments: &ArgMatches, imported: &Imported, changes: &[Change]) -> Result<(), String> {
+fn check(arguments: &ArgMatches, imported: &Imported, changes: &[FileEdit]) -> Result<(), String> {
     let samples = imported.variables.iter().map(|variable| (variable.name.clone(), variable.sample.clone()));
     let assumed = Assumed {
         settings: NO_UPSTREAM,
         files: changes.iter().map(|change| (change.path.clone(), change.after.clone())).collect(),
+        config: None,
         variables: samples.collect(),
         unset_variable: Some(UNSET),
         is_isolated: false,
@@ -112,19 +107,12 @@ fn check(arguments: &ArgMatches, imported: &Imported, changes: &[Change]) -> Res
     if errors.is_empty() { Ok(()) } else { Err(format!("{}\n\nerror: nothing is written", report(&errors))) }
 }
 
-fn diff_of(change: &Change) -> String {
-    let name = change.path.display().to_string();
-    let before = change.before.as_ref().map_or("/dev/null", |_| name.as_str());
-    let old = change.before.as_deref().unwrap_or_default();
-    TextDiff::from_lines(old, &change.after).unified_diff().header(before, &name).to_string()
-}
-
 /// A line for each part of the document that is left out.
 fn left_out(imported: &Imported) -> String {
     imported.left_out.iter().map(|found| format!("{}\n", found.on_one_line())).collect()
 }
 
-fn summary(imported: &Imported, changes: &[Change], is_dry: bool) -> String {
+fn summary(imported: &Imported, changes: &[FileEdit], is_dry: bool) -> String {
     let queries = imported.actions.iter().filter(|action| action.is_query).count();
     let mutations = imported.actions.len() - queries;
     let count = |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });

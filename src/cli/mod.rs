@@ -1,5 +1,6 @@
 //! The command line: its flags are generated from the table of settings.
 
+mod actions;
 pub(crate) mod check;
 pub(crate) mod codegen;
 mod completions;
@@ -22,7 +23,7 @@ pub(crate) mod test;
 mod version;
 
 use std::io::{ErrorKind, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -47,6 +48,7 @@ pub fn main() -> ExitCode {
     };
     match matches.subcommand() {
         Some(("serve", arguments)) => serve::run(arguments),
+        Some(("actions", arguments)) => done(actions::run(arguments)),
         Some(("check", arguments)) => check::run(arguments),
         Some(("codegen", arguments)) => codegen::run(arguments),
         Some(("completions", arguments)) => done(completions::run(arguments, command())),
@@ -88,6 +90,7 @@ fn command() -> Command {
         .subcommand(with_settings(schema::command(), SCHEMA_SETTINGS))
         .subcommand(here(with_settings(test::command(), &["metadata.folder", "dialect"])))
         .subcommand(with_settings(health::command(), &["admin_listen"]))
+        .subcommand(actions::command())
         .subcommand(import::command(|command| with_settings(command, &["metadata.folder"])))
         .subcommand(jobs::command(|command| with_settings(command, &[])))
         .subcommand(config::command(configured))
@@ -166,6 +169,15 @@ fn has_upstream(arguments: &ArgMatches) -> bool {
     text_of("upstream.url", config_file(arguments), &|setting| flag_of(arguments, setting)).is_some()
 }
 
+/// The metadata folder that the arguments, the environment or the configuration file name.
+fn metadata_folder(arguments: &ArgMatches) -> Result<PathBuf, String> {
+    let folder = text_of("metadata.folder", config_file(arguments), &|setting| flag_of(arguments, setting));
+    let folder = folder.filter(|folder| !folder.is_empty());
+    folder
+        .map(Into::into)
+        .ok_or_else(|| "error: no metadata folder is given: --metadata FOLDER, or PILLION_METADATA".to_owned())
+}
+
 /// Reads the configuration that the arguments, the environment and the files make.
 fn load_from(arguments: &ArgMatches, assumed: &[(&str, &str)]) -> Result<Loaded, Vec<Diagnostic>> {
     let mut loaded = load(config_file(arguments), &|setting| flag_of(arguments, setting), assumed)?;
@@ -220,17 +232,20 @@ fn header_argument() -> Arg {
 fn headers_of(arguments: &ArgMatches) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for text in arguments.get_many::<String>("header").into_iter().flatten() {
-        let parts = text.split_once(':').and_then(|(name, value)| {
-            Some((HeaderName::try_from(name.trim()).ok()?, HeaderValue::try_from(value.trim()).ok()?))
-        });
         // The text itself is not repeated: it may hold a password.
-        let (name, value) = parts.ok_or("error: --header: this is not a header; write 'name: value'")?;
+        let (name, value) = header_of(text).ok_or("error: --header: this is not a header; write 'name: value'")?;
         headers.append(name, value);
     }
     let role = arguments.get_one::<String>("role").map_or("admin", String::as_str);
     let role = HeaderValue::try_from(role).map_err(|_| "error: --role: this cannot be a role")?;
     headers.insert(HeaderName::from_static("x-hasura-role"), role);
     Ok(headers)
+}
+
+/// `name: value`.
+fn header_of(text: &str) -> Option<(HeaderName, HeaderValue)> {
+    let (name, value) = text.split_once(':')?;
+    Some((HeaderName::try_from(name.trim()).ok()?, HeaderValue::try_from(value.trim()).ok()?))
 }
 
 /// Runs a future that sends requests.

@@ -40,6 +40,8 @@ pub struct Assumed<'a> {
     pub settings: &'a [(&'a str, &'a str)],
     /// The texts of files of the metadata folder that are about to be written.
     pub files: BTreeMap<PathBuf, String>,
+    /// The text of the configuration file that is about to be written.
+    pub config: Option<String>,
     /// The values of environment variables that are not set, by their names.
     pub variables: HashMap<String, String>,
     /// The value of every other one that is not set; without it a handler that needs one is an error.
@@ -71,7 +73,8 @@ pub fn load_assuming(
 ) -> Result<Loaded, Vec<Diagnostic>> {
     let mut diagnostics = Vec::new();
     let isolated = assumed.is_isolated.then_some(&assumed.variables);
-    let (file, values) = read_values(config_file, flag, assumed.settings, isolated, &mut diagnostics);
+    let config = ConfigFile { path: config_file, assumed: assumed.config.as_deref() };
+    let (file, values) = read_values(config, flag, assumed.settings, isolated, &mut diagnostics);
     if config_file.is_some() && file.is_none() {
         // Everything else would follow from settings that are missing.
         return Err(each_once(diagnostics));
@@ -108,7 +111,7 @@ pub fn text_of(
     config_file: Option<&Path>,
     flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
 ) -> Option<String> {
-    read_values(config_file, flag, &[], None, &mut Vec::new()).1.text(key)
+    read_values(ConfigFile::at(config_file), flag, &[], None, &mut Vec::new()).1.text(key)
 }
 
 /// The value of each setting, whether the settings make sense together or not.
@@ -120,7 +123,7 @@ pub fn values_of(
     flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
 ) -> Result<Values, Vec<Diagnostic>> {
     let mut diagnostics = Vec::new();
-    let (_, values) = read_values(config_file, flag, &[], None, &mut diagnostics);
+    let (_, values) = read_values(ConfigFile::at(config_file), flag, &[], None, &mut diagnostics);
     diagnostics.retain(|diagnostic| diagnostic.severity == Severity::Error);
     if diagnostics.is_empty() { Ok(values) } else { Err(each_once(diagnostics)) }
 }
@@ -135,7 +138,7 @@ pub fn jobs_of(
     flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
 ) -> Result<Jobs, Vec<Diagnostic>> {
     let mut diagnostics = Vec::new();
-    let mut file = read_config_file(config_file, &mut diagnostics);
+    let mut file = read_config_file(ConfigFile::at(config_file), &mut diagnostics);
     if let Some(Node { data: Data::Map(groups), .. }) = &mut file {
         groups.retain(|(key, ..)| matches!(key.as_str(), "jobs" | "database"));
     }
@@ -147,8 +150,25 @@ pub fn jobs_of(
     if diagnostics.is_empty() { Ok(jobs) } else { Err(each_once(diagnostics)) }
 }
 
-fn read_config_file(path: Option<&Path>, diagnostics: &mut Vec<Diagnostic>) -> Option<Node> {
-    let source = path.and_then(|path| open(path, diagnostics))?;
+/// The configuration file, and the text that counts in the place of its own.
+#[derive(Clone, Copy)]
+struct ConfigFile<'c> {
+    path: Option<&'c Path>,
+    assumed: Option<&'c str>,
+}
+
+impl<'c> ConfigFile<'c> {
+    fn at(path: Option<&'c Path>) -> Self {
+        Self { path, assumed: None }
+    }
+}
+
+fn read_config_file(config: ConfigFile<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Node> {
+    let path = config.path?;
+    let source = match config.assumed {
+        Some(text) => Arc::new(Source::new(path.display().to_string(), text)),
+        None => open(path, diagnostics)?,
+    };
     if source.text.trim().is_empty() {
         // A file that is truncated before it is written must not open what it closes.
         let message = format!("{}: the file is empty", source.name);
@@ -159,13 +179,13 @@ fn read_config_file(path: Option<&Path>, diagnostics: &mut Vec<Diagnostic>) -> O
 }
 
 fn read_values(
-    config_file: Option<&Path>,
+    config: ConfigFile<'_>,
     flag: &dyn Fn(&Setting) -> Option<Vec<String>>,
     assumed: &[(&str, &str)],
     isolated: Option<&HashMap<String, String>>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> (Option<Node>, Values) {
-    let file = read_config_file(config_file, diagnostics);
+    let file = read_config_file(config, diagnostics);
     let variables = setting_variables(|_| true, diagnostics);
     let variable = |name: &str| isolated.and_then(|own| own.get(name)).or_else(|| variables.get(name)).cloned();
     let container = container_memory_bytes().map(|bytes| bytes.to_string());

@@ -1,8 +1,8 @@
 //! Configuration: files, flags and variables become the model. Pure but for `load`, which belongs to the shell.
 
 pub mod action_settings;
+pub mod action_summary;
 pub mod actions;
-pub mod append;
 mod argument_template;
 pub mod document;
 pub mod downstream_settings;

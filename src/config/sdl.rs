@@ -344,7 +344,7 @@ fn is_subscription(object: &ast::ObjectTypeDefinition) -> bool {
 }
 
 /// Hasura reads these two names only.
-fn root_kind(name: &str) -> Option<OperationKind> {
+pub(crate) fn root_kind(name: &str) -> Option<OperationKind> {
     match name {
         "Query" => Some(OperationKind::Query),
         "Mutation" => Some(OperationKind::Mutation),

@@ -41,6 +41,31 @@ impl Source {
     pub fn hide(&self, characters: Vec<Range<usize>>) {
         let _ = self.hidden.set(characters);
     }
+
+    /// The lines of the text, as they may be shown: `***` stands for what is hidden, and for logins in URLs.
+    #[must_use]
+    pub fn shown_lines(&self) -> Vec<String> {
+        let hidden = self.hidden.get().map(Vec::as_slice).unwrap_or_default();
+        let (mut lines, mut first, mut range) = (Vec::new(), 0, 0);
+        for line in self.text.split_inclusive('\n') {
+            let (mut shown, mut is_masked) = (String::with_capacity(line.len()), false);
+            for (at, character) in (first..).zip(line.chars()) {
+                while hidden.get(range).is_some_and(|hidden| hidden.end <= at) {
+                    range += 1;
+                }
+                let is_hidden = hidden.get(range).is_some_and(|hidden| hidden.contains(&at));
+                if !is_hidden || character.is_whitespace() {
+                    shown.push(character);
+                    is_masked = false;
+                } else if !std::mem::replace(&mut is_masked, true) {
+                    shown.push_str("***");
+                }
+            }
+            first += line.chars().count();
+            lines.push(excerpt::without_logins(&shown).into_owned());
+        }
+        lines
+    }
 }
 
 /// Without the text, which may hold secrets.

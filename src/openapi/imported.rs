@@ -1,6 +1,12 @@
 //! The result of an import: the texts for the two files of the metadata, the names in them, and what is left out.
 
-use crate::model::source::{Diagnostic, SourceLocation};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::config::document::list;
+use crate::config::yaml::parse;
+use crate::model::source::{Diagnostic, Source, SourceLocation};
 use crate::openapi::print::describe;
 use crate::openapi::types::CUSTOM_SCALARS;
 
@@ -63,6 +69,14 @@ impl Imported {
         let indent = " ".repeat(indent);
         let lines = self.actions.iter().flat_map(|action| action.item.lines());
         lines.map(|line| if line.is_empty() { "\n".to_owned() } else { format!("{indent}{line}\n") }).collect()
+    }
+
+    /// The same as values.
+    #[must_use]
+    pub fn values(&self) -> Vec<Value> {
+        let items = self.actions.iter().map(|action| Arc::new(Source::new("import", action.item.as_str())));
+        let parsed = items.filter_map(|item| Some(parse(&item).ok()?.to_json()));
+        parsed.flat_map(|item| list(&item).to_vec()).collect()
     }
 
     /// What is added to `actions.graphql`. Scalars that `is_known` says are there already are not defined again.

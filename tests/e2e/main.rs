@@ -20,6 +20,7 @@ macro_rules! modules {
 
 mod harness;
 
+mod action_edits;
 mod admin;
 mod authentication_fails_closed;
 mod circuit_breaker;
@@ -120,6 +121,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         })
     });
     let modules = modules![
+        action_edits,
         admin,
         authentication_fails_closed,
         circuit_breaker,

@@ -109,15 +109,7 @@ fn files_are_written_in_the_format_of_hasuras_tools(engines: &Engines) {
     let permission = json!({ "action": "greet", "role": "user", "comment": "all of them" });
     assert_eq!(command(&pillion, &json!({ "type": "create_action_permission", "args": permission })), done());
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("a file");
-    let wanted_graphql = r#"type Mutation {
-  greet(
-    in: [In!]!
-    "how much"
-    price: Money
-  ): Out!
-}
-
-input In {
+    let wanted_graphql = r#"input In {
   tone: Tone!
 }
 
@@ -132,9 +124,18 @@ enum Tone {
 }
 
 scalar Money
+
+type Mutation {
+  greet(
+    in: [In!]!
+    "how much"
+    price: Money
+  ): Out!
+}
 "#;
     assert_eq!(read("actions.graphql"), wanted_graphql);
-    let wanted_yaml = r#"actions:
+    let wanted_yaml = r#"# Empty: commands of the metadata API create the actions.
+actions:
   - name: greet
     definition:
       kind: synchronous

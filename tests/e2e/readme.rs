@@ -78,6 +78,7 @@ const WALKS: &[Walk] = &[
             "docs/how-to/monitoring.md",
             "docs/how-to/openapi.md",
             "docs/how-to/codegen.md",
+            "docs/how-to/actions-commands.md",
             "docs/how-to/subscriptions.md",
             "docs/how-to/traffic-shaping.md",
             "docs/reference/metadata-api.md",

@@ -51,6 +51,7 @@ use pillion::session::{Session, SessionError};
 use pillion_test_support::trials;
 use serde_json::{Value, json};
 
+use super::edits::edits;
 use super::extension_rows::extension_rows;
 use super::openapi::openapi;
 use super::{Family, actions};
@@ -66,6 +67,7 @@ pub const FAMILIES: &[Family] = trials![
     hooks,
     masks,
     merging,
+    edits,
     openapi,
     plans,
     relationships,

@@ -14,6 +14,7 @@
 
 mod actions;
 mod codegen;
+mod edits;
 mod extension_rows;
 mod families;
 mod openapi;
@@ -22,6 +23,7 @@ mod random_templates;
 mod schemas;
 
 use codegen::{choices_of_actions_are_checked, projects_equal_the_snapshots, types_equal_the_snapshots};
+use edits::an_edit_and_its_inverse_change_nothing;
 use libtest_mimic::{Arguments, Failed, Trial};
 use pillion_test_support::{fixtures, trials};
 use properties::{documents_without_actions_are_not_split, upstream_operations_are_valid_and_keys_complete};
@@ -46,6 +48,7 @@ fn main() -> std::process::ExitCode {
         documents_without_actions_are_not_split,
         upstream_operations_are_valid_and_keys_complete,
         every_template_has_a_result,
+        an_edit_and_its_inverse_change_nothing,
         the_example_is_valid_and_has_the_defaults,
         the_schema_and_the_program_agree,
         the_schema_of_actions_and_the_program_agree,

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method};
 use pillion::action::transform::{self, Lookup, TransformedRequest};
-use pillion::config::append::{with_definitions, with_items};
+use pillion::edits::append::with_actions;
+use pillion::edits::sdl::with_definitions;
 use pillion::model::action::{Action, ActionSchema};
 use pillion::model::json::parse_strict;
 use pillion::model::source::{Diagnostic, Source};
@@ -67,8 +68,8 @@ pub fn loaded(imported: &Imported) -> ActionSchema {
         return ActionSchema::default();
     }
     let nothing = Arc::new(Source::new("actions.yaml", ""));
-    let yaml = with_items(&nothing, |indent| imported.items(indent))
-        .unwrap_or_else(|error| panic!("{error}\n{}", imported.items(2)));
+    let yaml =
+        with_actions(&nothing, imported.values()).unwrap_or_else(|error| panic!("{error}\n{}", imported.items(2)));
     let graphql = with_definitions("", &imported.sdl(|_| false));
     let environment: Vec<(&str, &str)> =
         imported.variables.iter().map(|variable| (variable.name.as_str(), variable.sample.as_str())).collect();

@@ -1,25 +1,17 @@
 //! The two files of a metadata folder that an import adds to.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::append::{with_definitions, with_items};
 use crate::config::load::{Files, read_file, read_files};
 use crate::config::yaml::Node;
-use crate::metadata_api::folder::write_together;
+use crate::edits::FileEdit;
+use crate::edits::append::with_actions;
+use crate::edits::sdl::with_definitions;
 use crate::model::source::{Diagnostic, Severity, Source, SourceLocation};
 use crate::model::types::TypeKind;
 use crate::openapi::imported::Imported;
-
-/// A file that is changed, or created if it has no text yet.
-pub(super) struct Change {
-    pub(super) path: PathBuf,
-    name: &'static str,
-    pub(super) before: Option<String>,
-    pub(super) after: String,
-}
 
 /// The files as they are, and the names that are taken.
 pub(super) struct MetadataFiles {
@@ -88,39 +80,19 @@ impl MetadataFiles {
     ///
     /// # Errors
     /// Why nothing can be added.
-    pub(super) fn with(&self, imported: &Imported) -> Result<Vec<Change>, Diagnostic> {
+    pub(super) fn with(&self, imported: &Imported) -> Result<Vec<FileEdit>, Diagnostic> {
         let (name, source) = &self.yaml;
         let path = self.folder.join(name);
         let text_of = |source: &Option<Arc<Source>>| source.as_ref().map(|source| source.text.clone());
         let existing = source.clone().unwrap_or_else(|| Arc::new(Source::new(path.display().to_string(), "")));
-        let actions = with_items(&existing, |indent| imported.items(indent))?;
+        let actions = with_actions(&existing, imported.values())?;
         let sdl = imported.sdl(|name| self.is_scalar(name));
         let definitions = with_definitions(self.graphql.as_ref().map_or("", |source| &source.text), &sdl);
+        let graphql = self.folder.join(GRAPHQL);
         Ok(vec![
-            Change { path, name, before: text_of(source), after: actions },
-            Change {
-                path: self.folder.join(GRAPHQL),
-                name: GRAPHQL,
-                before: text_of(&self.graphql),
-                after: definitions,
-            },
+            FileEdit { path, before: text_of(source), after: actions },
+            FileEdit { path: graphql, before: text_of(&self.graphql), after: definitions },
         ])
-    }
-
-    /// Writes the files, both or none.
-    ///
-    /// # Errors
-    /// Why they cannot be written, or that they have been changed meanwhile.
-    pub(super) fn write(&self, changes: &[Change]) -> Result<(), String> {
-        for change in changes {
-            let now = if change.path.is_file() { fs::read_to_string(&change.path).ok() } else { None };
-            if now != change.before {
-                return Err(format!("error: {} has been changed meanwhile; nothing is written", change.path.display()));
-            }
-        }
-        let texts: Vec<(&str, String)> = changes.iter().map(|change| (change.name, change.after.clone())).collect();
-        write_together(&self.folder, &texts)
-            .map_err(|error| format!("error: {} cannot be written: {error}", self.folder.display()))
     }
 }
 
@@ -149,55 +121,4 @@ fn names_of(files: &Files) -> (Locations, Locations, Vec<String>) {
         }
     }
     (actions, types, scalars)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::openapi::import;
-    use crate::openapi::options::Options;
-
-    const DOCUMENT: &str = "openapi: 3.0.0\nservers: [{url: 'https://a.example'}]\npaths: {/a: {get: {operationId: a, responses: {'204': {}}}}}\n";
-
-    /// A folder of its own with one action, its files as they were read, and what an import makes of them.
-    fn started(name: &str) -> (PathBuf, MetadataFiles, Vec<Change>) {
-        let folder = std::env::temp_dir().join(format!("pillion-import-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("actions.yml"), "actions: []\n").unwrap();
-        let files = MetadataFiles::read(&folder).unwrap();
-        let imported = import(&Arc::new(Source::new("api.yaml", DOCUMENT)), &Options::default()).unwrap();
-        let changes = files.with(&imported).unwrap();
-        (folder, files, changes)
-    }
-
-    #[test]
-    fn both_files_are_written() {
-        let (folder, files, changes) = started("written");
-        files.write(&changes).unwrap();
-        assert!(fs::read_to_string(folder.join("actions.yml")).unwrap().starts_with("actions:\n  - name: a\n"));
-        assert_eq!(fs::read_to_string(folder.join(GRAPHQL)).unwrap(), "type Query {\n  a: Boolean\n}\n");
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[test]
-    fn files_that_have_changed_meanwhile_stay() {
-        let (folder, files, changes) = started("changed");
-        fs::write(folder.join(GRAPHQL), "# another command").unwrap();
-        assert!(files.write(&changes).unwrap_err().contains("actions.graphql has been changed meanwhile"));
-        assert_eq!(fs::read_to_string(folder.join("actions.yml")).unwrap(), "actions: []\n");
-        assert_eq!(fs::read_to_string(folder.join(GRAPHQL)).unwrap(), "# another command");
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_written_stays() {
-        let (folder, files, changes) = started("unwritable");
-        // A file where the folder for new files would be: root may write into any folder.
-        fs::write(folder.join(".pillion-writing"), "").unwrap();
-        let error = files.write(&changes).unwrap_err();
-        assert!(error.contains("cannot be written: "), "{error}");
-        assert_eq!(fs::read_to_string(folder.join("actions.yml")).unwrap(), "actions: []\n");
-        assert!(!folder.join(GRAPHQL).exists());
-        fs::remove_dir_all(folder).unwrap();
-    }
 }
