@@ -11,7 +11,7 @@ use clap::ArgMatches;
 
 use crate::cli::actions::arguments::{text, texts};
 use crate::cli::actions::edit::{Done, apply};
-use crate::cli::report;
+use crate::cli::{codegen, report};
 use crate::edits::create::create;
 use crate::edits::permissions::{forbid, permit};
 use crate::edits::remove::remove;
@@ -43,7 +43,8 @@ fn run_create(arguments: &ArgMatches) -> Result<(), String> {
     let (edits, warnings) = create(&files, &action).map_err(|found| report(&found))?;
     let name = &action.signature.name;
     let done = Done { what: format!("action {name} created"), warnings, notes: arguments::notes(&action) };
-    apply(arguments, &edits, &done)
+    apply(arguments, &edits, &done)?;
+    codegen::run_after_edit(arguments)
 }
 
 fn run_rename(arguments: &ArgMatches) -> Result<(), String> {

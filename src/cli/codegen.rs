@@ -19,6 +19,9 @@ use crate::config::load::{Assumed, Loaded, load_assuming, read_file, text_of};
 use crate::config::yaml;
 use crate::session::claims::ClaimsPlace;
 
+/// The folder of a project.
+const OUTPUT: &str = "handlers";
+
 /// `codegen` for the command line.
 #[must_use]
 pub(crate) fn command() -> Command {
@@ -39,7 +42,7 @@ pub(crate) fn command() -> Command {
                 .value_parser(Framework::ALL.map(Framework::name))
                 .help("For which framework, or for which language only the types"),
         )
-        .arg(Arg::new("output").long("output").value_name("DIR").default_value("handlers").help("The project's folder"))
+        .arg(Arg::new("output").long("output").value_name("DIR").default_value(OUTPUT).help("The project's folder"))
         .arg(flag("check", "Write nothing, and say whether the files are current"))
         .arg(
             Arg::new("format")
@@ -65,17 +68,12 @@ pub(crate) fn run(arguments: &ArgMatches) -> ExitCode {
 /// Were all files current?
 fn generated(arguments: &ArgMatches) -> Result<bool, String> {
     let text = |name: &str| arguments.get_one::<String>(name).map(String::as_str).unwrap_or_default();
-    let framework = Framework::of_name(text("framework")).ok_or("error: --framework: there is no such one")?;
-    let settings = settings_of_actions(arguments);
-    let loaded = loaded(arguments, &settings)?;
-    let options = options_of(arguments, framework, &settings, &loaded);
-    let project = generate(&loaded.schema, &options)
-        .map_err(|errors| errors.iter().map(|error| format!("error: {error}")).collect::<Vec<_>>().join("\n"))?;
+    let actions = arguments.get_many::<String>("action").into_iter().flatten().cloned().collect();
+    let project = project_of(arguments, text("framework"), actions)?;
     let folder = PathBuf::from(text("output"));
     let changes = changes_of(&project, |path| existing(&folder.join(path)))?;
     if !arguments.get_flag("check") {
-        let written = changes.iter().filter(|(_, change)| change.is_written());
-        written.clone().try_for_each(|(file, _)| write(&folder.join(&file.path), &file.text))?;
+        write_all(&changes, &folder)?;
     }
     if text("format") == "json" {
         println!("{}", as_json(&project, &changes));
@@ -83,6 +81,55 @@ fn generated(arguments: &ArgMatches) -> Result<bool, String> {
         print_text(&project, &changes, &folder, arguments.get_flag("check"));
     }
     Ok(!changes.iter().any(|(_, change)| change.is_written()))
+}
+
+/// For commands that create actions: generates the handlers of all actions as `--codegen` asks for.
+///
+/// # Errors
+/// Why they cannot be generated.
+pub(crate) fn run_after_edit(arguments: &ArgMatches) -> Result<(), String> {
+    let text = |name: &str| arguments.get_one::<String>(name).map(String::as_str);
+    let Some(framework) = text("codegen").filter(|_| !arguments.get_flag("dry-run")) else { return Ok(()) };
+    let project = project_of(arguments, framework, Vec::new())?;
+    let folder = PathBuf::from(text("codegen-output").unwrap_or_default());
+    let changes = changes_of(&project, |path| existing(&folder.join(path)))?;
+    write_all(&changes, &folder)?;
+    for (file, _) in changes.iter().filter(|(_, change)| change.is_written()) {
+        eprintln!("{} generated", folder.join(&file.path).display());
+    }
+    Ok(())
+}
+
+/// The arguments of [`run_after_edit`].
+pub(crate) fn arguments_after_edit() -> [Arg; 2] {
+    let framework = "Generate the handlers of all actions afterwards, see `pillion codegen`";
+    [
+        Arg::new("codegen")
+            .long("codegen")
+            .value_name("FRAMEWORK")
+            .value_parser(Framework::ALL.map(Framework::name))
+            .help(framework),
+        Arg::new("codegen-output")
+            .long("codegen-output")
+            .value_name("DIR")
+            .default_value(OUTPUT)
+            .help("The folder of generated handlers"),
+    ]
+}
+
+/// What the configuration makes.
+fn project_of(arguments: &ArgMatches, framework: &str, actions: Vec<String>) -> Result<Project, String> {
+    let framework = Framework::of_name(framework).ok_or("error: --framework: there is no such one")?;
+    let settings = settings_of_actions(arguments);
+    let loaded = loaded(arguments, &settings)?;
+    let options = options_of(framework, actions, &settings, &loaded);
+    generate(&loaded.schema, &options)
+        .map_err(|errors| errors.iter().map(|error| format!("error: {error}")).collect::<Vec<_>>().join("\n"))
+}
+
+fn write_all(changes: &[(&GeneratedFile, Change)], folder: &Path) -> Result<(), String> {
+    let written = changes.iter().filter(|(_, change)| change.is_written());
+    written.clone().try_for_each(|(file, _)| write(&folder.join(&file.path), &file.text))
 }
 
 /// What `pillion.yaml` says of single actions. What is wrong with it is found when everything is loaded.
@@ -119,12 +166,11 @@ fn loaded(arguments: &ArgMatches, settings: &[(String, ActionSettings)]) -> Resu
 }
 
 fn options_of(
-    arguments: &ArgMatches,
     framework: Framework,
+    actions: Vec<String>,
     settings: &[(String, ActionSettings)],
     loaded: &Loaded,
 ) -> Options {
-    let actions = arguments.get_many::<String>("action").into_iter().flatten().cloned().collect();
     let signing = settings.iter().map(|(name, settings)| (name.clone(), settings.policies.signing_variables()));
     let signing_variables: HashMap<_, _> = signing.filter(|(_, variables)| !variables.is_empty()).collect();
     let session_variables = loaded.settings.auth.jwt.iter().flat_map(|rules| match &rules.claims {

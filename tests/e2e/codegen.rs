@@ -24,6 +24,7 @@ pub const TESTS: &[super::Test] = trials![
     handlers_of_the_seeds,
     types_alone_are_valid,
     files_of_the_author_stay,
+    new_actions_get_their_handlers,
     projects_that_cannot_be_generated,
 ];
 
@@ -352,6 +353,38 @@ fn files_of_the_author_stay(_: &Engines) {
     );
     assert_eq!(fs::read_to_string(&handler).expect("a file"), "# mine");
     assert_says(&codegen(&metadata, "", &check), 0, &[]);
+    fs::remove_dir_all(metadata).expect("the folder");
+}
+
+/// `pillion actions create` and `derive` with `--codegen`.
+fn new_actions_get_their_handlers(engines: &Engines) {
+    let metadata = folder("codegen-create", &[("version.yaml", "version: 3\n")]);
+    let output = metadata.join("handlers");
+    let create = |name: &str, signature: &str, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
+        command
+            .args(["actions", "create", name, signature, "--handler", "{{HANDLERS}}/x", "--role", "user"])
+            .args(more);
+        command.args(["--codegen", "flask", "--codegen-output"]).arg(&output).arg("--metadata").arg(&metadata);
+        command.env_clear().stdin(Stdio::null()).output().expect("pillion runs")
+    };
+    assert_says(&create("a", "query a(to: String!): Float!", &["--dry-run"]), 0, &["nothing is written"]);
+    assert!(!output.exists());
+    assert_says(&create("a", "query a(to: String!): Float!", &[]), 0, &["handlers/a.py generated"]);
+    fs::write(output.join("handlers/a.py"), "def a(input, call):\n    return len(input[\"to\"])\n").expect("a file");
+    assert_says(
+        &create("b", "mutation b: Boolean!", &[]),
+        0,
+        &["handlers/b.py generated", "pillion_actions/types.py generated"],
+    );
+    let project = Project { framework: "flask", folder: output.clone() };
+    let (port, _handlers) = project.start(&[]);
+    let mut setup = Setup::before(engines.postgraphile).env("HANDLERS", &format!("http://127.0.0.1:{port}"));
+    setup.metadata = Some(metadata.clone());
+    let pillion = setup.start().wait_until_ready();
+    assert_eq!(ask(&pillion, "{ a(to: \"abc\") }"), json!({ "data": { "a": 3 } }));
+    assert_eq!(ask(&pillion, "mutation { b }"), json!({ "data": { "b": true } }));
+    drop((pillion, project));
     fs::remove_dir_all(metadata).expect("the folder");
 }
 

@@ -2,6 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use crate::cli::codegen::arguments_after_edit;
 use crate::cli::{SCHEMA_SETTINGS, report, with_settings};
 use crate::edits::create::{HeaderValue, NewAction, NewHeader};
 use crate::edits::signature::{FieldSignature, parse_signature};
@@ -102,6 +103,7 @@ fn definition(command: Command) -> Command {
                 .value_parser(value_parser!(u64).range(1..)),
         )
         .arg(option("comment", "TEXT", "Its description"))
+        .args(arguments_after_edit())
 }
 
 /// A command that edits the action of its first argument.

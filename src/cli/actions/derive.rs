@@ -12,7 +12,7 @@ use http::header::{HeaderName, HeaderValue};
 use crate::cli::actions::arguments::{text, texts};
 use crate::cli::actions::edit::{Done, apply, read};
 use crate::cli::actions::{arguments, list};
-use crate::cli::{block_on, header_of, probe_upstream, report};
+use crate::cli::{block_on, codegen, header_of, probe_upstream, report};
 use crate::config::load::read_file;
 use crate::edits::create::create;
 use crate::edits::derive::derive;
@@ -39,7 +39,8 @@ pub(super) fn run(arguments: &ArgMatches) -> Result<(), String> {
     let action = arguments::defined(arguments, derived.signature, derived.types)?;
     let (edits, warnings) = create(&files, &action).map_err(|found| report(&found))?;
     let done = Done { what: format!("action {name} created"), warnings, notes: arguments::notes(&action) };
-    apply(arguments, &edits, &done)
+    apply(arguments, &edits, &done)?;
+    codegen::run_after_edit(arguments)
 }
 
 /// SDL, or the result of the introspection query.
