@@ -10,6 +10,7 @@ pub mod header_precedence;
 pub mod key_arguments;
 pub mod key_text;
 pub mod payload;
+pub mod presets;
 pub mod relationship;
 pub mod template;
 pub mod transform;

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 
 use crate::config::formats::Format;
 use crate::config::traffic_settings::TrafficOverrides;
-use crate::config::yaml::{Fields, Node};
+use crate::config::yaml::{Data, Fields, Node};
 use crate::config::{traffic_settings, typed_fields};
 use crate::model::source::{Diagnostic, SourceLocation};
 
@@ -38,6 +38,8 @@ pub struct ActionSettings {
     pub batch_size: Option<(usize, SourceLocation)>,
     /// Is a 2xx body of its handler a GraphQL response?
     pub has_envelope: bool,
+    /// What its arguments are filled with; resolved once these are known.
+    pub presets: Option<Node>,
     /// What policies it otherwise than all others.
     pub policies: TrafficOverrides,
 }
@@ -80,8 +82,20 @@ fn read_one(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> ActionSet
         response_headers: read_response_headers(fields, diagnostics),
         batch_size: batch_size.zip(fields.get("batch").map(|node| node.place.clone())),
         has_envelope: envelope == Some("graphql"),
+        presets: read_presets(fields, diagnostics),
         policies: traffic_settings::read_overrides(fields, diagnostics),
     }
+}
+
+/// Their names are resolved once the action is known.
+fn read_presets(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Node> {
+    let node = fields.get("presets")?;
+    if !matches!(node.data, Data::Map(_)) {
+        let message = format!("\"presets\" must be a mapping, and is {}", node.kind());
+        node.reject(message, "write an argument and its value, as in user_id: x-hasura-user-id", diagnostics);
+        return None;
+    }
+    Some(node.clone())
 }
 
 fn header_names(

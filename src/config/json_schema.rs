@@ -115,6 +115,7 @@ fn actions() -> Value {
         let mut schema = match key.value {
             ActionValue::One(kind, format) => reference((kind, format)),
             ActionValue::Mapping(members) => mapping(members),
+            ActionValue::Free => json!({ "type": ["object", "null"] }),
         };
         if let Value::Object(schema) = &mut schema {
             schema.insert("description".into(), key.doc.into());
@@ -241,6 +242,7 @@ fn definitions() -> Map<String, Value> {
     let keys = ACTION_KEYS.iter().flat_map(|key| match key.value {
         ActionValue::One(kind, format) => vec![(kind, format)],
         ActionValue::Mapping(members) => members.iter().map(|member| (member.kind, member.format)).collect(),
+        ActionValue::Free => Vec::new(),
     });
     let mut all: Vec<(String, Value)> = settings
         .chain(keys)

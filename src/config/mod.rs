@@ -24,6 +24,7 @@ pub mod print;
 pub mod relationship_settings;
 pub mod resolve;
 mod resolve_extension_fields;
+mod resolve_presets;
 mod resolve_types;
 pub mod resolver;
 mod root_field_call;

@@ -17,6 +17,8 @@ use crate::config::action_settings::ActionSettings;
 use crate::config::metadata::{ActionEntry, HeaderSource, Metadata};
 use crate::config::prefix::Prefixes;
 use crate::config::resolve_extension_fields::Named;
+use crate::config::resolve_presets;
+use crate::config::resolve_presets::PresetScope;
 use crate::config::resolver::{ResolveOptions, Resolver, TypeUse, did_you_mean_type};
 use crate::config::sdl::{Signature, Signatures, parse_type};
 use crate::config::traffic_settings::rules_of;
@@ -359,16 +361,21 @@ impl Resolver<'_, '_> {
             self.check_batch(&entry.name, signature.kind, is_async, place);
         }
         let policies = rules_of(self.surroundings.policies, own, self.surroundings.environment, self.diagnostics);
+        let arguments = self.defaults(types, signature.arguments, &signature.place);
+        let roles = entry.permissions.into_iter().collect::<BTreeSet<_>>();
+        let scope = PresetScope { action: &entry.name, arguments: &arguments, roles: &roles, types };
+        let presets = settings.and_then(|settings| settings.presets.as_ref());
+        let presets = presets.map(|node| resolve_presets::resolve(node, &scope, self.diagnostics)).unwrap_or_default();
         Some(Action {
             field: entry.name.clone(),
             kind: signature.kind,
             is_async,
-            arguments: self.defaults(types, signature.arguments, &signature.place),
+            arguments,
             output: signature.output,
             handler: handler?,
             headers,
             timeout: Duration::from_secs(entry.timeout.unwrap_or(TIMEOUT_SECONDS).max(1)),
-            roles: entry.permissions.into_iter().collect::<BTreeSet<_>>(),
+            roles,
             comment: entry.comment.or(signature.description),
             deprecated: signature.deprecated,
             calls_per_document_max: settings
@@ -386,6 +393,7 @@ impl Resolver<'_, '_> {
             attempts_max: settings.and_then(|settings| settings.attempts).unwrap_or(jobs.0),
             concurrency_max: settings.and_then(|settings| settings.concurrency).unwrap_or(jobs.1),
             policies,
+            presets,
             name: entry.name,
         })
     }

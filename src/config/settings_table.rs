@@ -494,6 +494,8 @@ pub enum ActionValue {
     One(Kind, Option<Format>),
     /// A mapping with these keys.
     Mapping(&'static [Member]),
+    /// A mapping of any names to any values.
+    Free,
 }
 
 /// A key of a mapping in the settings of one action.
@@ -570,6 +572,12 @@ pub const ACTION_KEYS: &[ActionKey] = &[
         value: ActionValue::Mapping(CACHE_KEYS),
         sample: "{ttl: 60s, stale_while_revalidate: 30s, vary_by: [x-hasura-org-id]}",
         doc: "Cache a query's responses for requests of the same role with the same arguments. vary_by names the session variables that they depend on; without it all of them.",
+    },
+    ActionKey {
+        key: "presets",
+        value: ActionValue::Free,
+        sample: "{to: CH}",
+        doc: "Arguments that are filled and hidden from clients: constants, session variables (x-hasura-user-id), or templates over the session. For single roles: {user: {to: CH}, manager: {}}. Admins give all arguments themselves.",
     },
     action_key("signing_secrets_from_env", Kind::Texts, None, "[]",
         "Variables with the secrets that sign its calls, instead of handlers.signing_secrets."),

@@ -86,7 +86,8 @@ fn text_template(node: &Node, scope: Scope, diagnostics: &mut Vec<Diagnostic>) -
     template(node, scope, parse_text, diagnostics)
 }
 
-fn template(
+/// A template with these variables.
+pub(crate) fn template(
     node: &Node,
     scope: Scope,
     parse: fn(&str) -> Result<Template, TemplateError>,

@@ -38,7 +38,7 @@ pub fn decide(schema: &ActionSchema, look_up: LookUp<'_>) -> ActionSchema {
     let undecided: IndexMap<String, Vec<Diagnostic>> = std::mem::take(&mut decided.undecided);
     let types = &decided.types;
     decided.actions.retain(|field, action| {
-        let reachable = reachable_types(types, &[action.as_ref()]);
+        let reachable = reachable_types(types, &[action.as_ref()], None);
         let Some(name) = reachable.into_iter().find(|name| undecided.contains_key(*name)) else { return true };
         let subject = SourceFile::Action(action.name.clone());
         if !inconsistent.iter().any(|diagnostic| diagnostic.subject.as_deref() == Some(&subject)) {

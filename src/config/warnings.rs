@@ -30,7 +30,7 @@ pub fn lint(schema: &ActionSchema, settings: &Settings) -> Vec<Diagnostic> {
             warnings.push(Diagnostic::warning(place.cloned(), message, help));
         }
     }
-    let used: HashSet<&str> = reachable_types(&schema.types, &actions).into_iter().collect();
+    let used: HashSet<&str> = reachable_types(&schema.types, &actions, None).into_iter().collect();
     for name in schema.types.0.keys().filter(|name| !used.contains(name.as_str())) {
         // Without a place it is one of those that every schema has.
         if let Some(place) = schema.locations.types.get(name) {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::execution::authorize::{AuthorizedCall, Input};
 use crate::execution::authorized_extensions::AuthorizedExtensions;
+use crate::execution::preset_arguments::filled;
 use crate::graphql::action_mode::ActionMode;
 use crate::graphql::coerce::{coerce_argument_values, coerce_variable_values};
 use crate::graphql::introspect::{Introspection, compile};
@@ -50,17 +51,24 @@ pub(crate) fn authorize(
         if !call.action.allows(session.role()) {
             return Err(Rejection::unknown_root_field(&call.action.field, snapshot.catalog.roots.of(plan.kind)));
         }
-        let definitions = match call.kind {
-            ActionMode::Result => result_arguments(),
-            ActionMode::Now | ActionMode::Later => call.action.arguments.as_slice(),
+        let presets = match call.kind {
+            ActionMode::Result => &[],
+            ActionMode::Now | ActionMode::Later => call.action.presets.of(session.role()),
         };
         let same = call.same_as.and_then(|same| inputs.get(same)).cloned();
         let input = match same {
             Some(same) => same,
             None => {
+                let all = match call.kind {
+                    ActionMode::Result => result_arguments(),
+                    ActionMode::Now | ActionMode::Later => call.action.arguments.as_slice(),
+                };
+                let visible =
+                    call.action.presets.visible_arguments(session.role(), all).filter(|_| !presets.is_empty());
+                let definitions = visible.as_deref().unwrap_or(all);
                 let values =
                     coerce_argument_values(types, definitions, call.arguments(), &variables).map_err(located)?;
-                Arc::new(Input::from(values))
+                Arc::new(Input::from(filled(snapshot, session, &call.action, all, presets, values)?))
             }
         };
         inputs.push(Arc::clone(&input));

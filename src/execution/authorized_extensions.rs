@@ -8,6 +8,7 @@ use apollo_compiler::ast::{Field, OperationDefinition};
 use serde_json::Value;
 
 use crate::execution::authorize::AuthorizedField;
+use crate::execution::preset_arguments::filled;
 use crate::graphql::coerce::{Variables, coerce_argument_values};
 use crate::graphql::extension_sites::{ExtensionSite, ExtensionSites};
 use crate::graphql::selection::{Selector, SubSelection};
@@ -80,11 +81,17 @@ impl AuthorizedExtensions {
             }
             let is_free = |definition: &&InputValue| !site.extension.gives(&definition.name);
             let action = catalog.schema.actions.get(&site.extension.action);
-            let definitions: Vec<InputValue> =
+            let free: Vec<InputValue> =
                 action.iter().flat_map(|action| &action.arguments).filter(is_free).cloned().collect();
-            let arguments =
-                coerce_argument_values(&catalog.schema.types, &definitions, &site.field.arguments, &variables)
+            let presets = action.map(|action| action.presets.of(session.role())).unwrap_or_default();
+            let visible = action.and_then(|action| action.presets.visible_arguments(session.role(), &free));
+            let definitions = visible.as_ref().unwrap_or(&free);
+            let mut arguments =
+                coerce_argument_values(&catalog.schema.types, definitions, &site.field.arguments, &variables)
                     .map_err(|error| Rejection::of_value(catalog.dialect, error, &prepared.document.text))?;
+            if let Some(action) = action {
+                arguments = filled(snapshot, session, action, &free, presets, arguments)?;
+            }
             // A variable or a default may give what another occurrence has as a literal.
             let is_same =
                 |call: &AuthorizedField| Arc::ptr_eq(call.field(), &site.extension) && *call.arguments() == arguments;

@@ -8,4 +8,5 @@ pub(crate) mod call_cost;
 pub(crate) mod context;
 pub(crate) mod detached;
 pub(crate) mod prepared_request;
+pub(crate) mod preset_arguments;
 pub(crate) mod spans;

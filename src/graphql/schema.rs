@@ -55,13 +55,13 @@ pub fn of_actions(actions: &ActionSchema, roots: &RootTypes, role: &str) -> Resu
     let mut builder = Builder { schema: &mut schema, types: &actions.types };
     let visible: Vec<&Action> =
         actions.actions.values().map(AsRef::as_ref).filter(|action| action.allows(role)).collect();
-    builder.root(&roots.query, visible.iter().copied().filter_map(query_field))?;
-    builder.root(&roots.mutation, visible.iter().copied().filter_map(mutation_field))?;
+    builder.root(&roots.query, visible.iter().copied().filter_map(|action| query_field(action, role)))?;
+    builder.root(&roots.mutation, visible.iter().copied().filter_map(|action| mutation_field(action, role)))?;
     let has_subscription = visible.iter().any(|action| action.is_async);
     if has_subscription {
         builder.root(&roots.subscription, visible.iter().copied().filter_map(result_field))?;
     }
-    for name in reachable_types(&actions.types, &visible) {
+    for name in reachable_types(&actions.types, &visible, Some(role)) {
         builder.definition(name)?;
     }
     for action in visible.iter().filter(|action| action.is_async) {
@@ -83,21 +83,21 @@ struct RootField<'a> {
     description: Option<String>,
 }
 
-fn query_field(action: &Action) -> Option<RootField<'_>> {
-    if action.is_async { result_field(action) } else { own_field(action, OperationKind::Query) }
+fn query_field<'a>(action: &'a Action, role: &str) -> Option<RootField<'a>> {
+    if action.is_async { result_field(action) } else { own_field(action, OperationKind::Query, role) }
 }
 
-fn mutation_field(action: &Action) -> Option<RootField<'_>> {
-    let field = own_field(action, OperationKind::Mutation)?;
+fn mutation_field<'a>(action: &'a Action, role: &str) -> Option<RootField<'a>> {
+    let field = own_field(action, OperationKind::Mutation, role)?;
     // An asynchronous action returns an id at once.
     Some(if action.is_async { RootField { ty: non_null("uuid"), ..field } } else { field })
 }
 
-fn own_field(action: &Action, kind: OperationKind) -> Option<RootField<'_>> {
+fn own_field<'a>(action: &'a Action, kind: OperationKind, role: &str) -> Option<RootField<'a>> {
     (action.kind == kind).then(|| RootField {
         action,
         ty: action.output.clone(),
-        arguments: None,
+        arguments: action.presets.visible_arguments(role, &action.arguments),
         description: action.comment.clone(),
     })
 }
@@ -287,11 +287,13 @@ pub(crate) fn type_of(ty: &TypeRef) -> Built<Type> {
     })
 }
 
-/// Every type that an argument or a response of these actions can hold.
-pub(crate) fn reachable_types<'s>(types: &'s Types, actions: &[&'s Action]) -> Vec<&'s str> {
+/// Every type that a response of these actions can hold, or an argument: of those that `role` may give, or of all.
+pub(crate) fn reachable_types<'s>(types: &'s Types, actions: &[&'s Action], role: Option<&str>) -> Vec<&'s str> {
     let mut waiting: Vec<&str> = Vec::new();
     for action in actions {
-        waiting.extend(action.arguments.iter().map(|argument| argument.ty.named()));
+        let presets = role.map(|role| action.presets.of(role)).unwrap_or_default();
+        let is_visible = |argument: &&InputValue| !presets.iter().any(|preset| preset.argument == argument.name);
+        waiting.extend(action.arguments.iter().filter(is_visible).map(|argument| argument.ty.named()));
         waiting.push(action.output.named());
         if action.is_async {
             waiting.extend(ASYNC_SCALARS);

@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::kriti::Template;
 use crate::model::extension_field::ExtensionField;
+use crate::model::preset::Presets;
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, SourceFile, SourceLocation};
 use crate::model::traffic::TrafficRules;
@@ -88,6 +89,8 @@ pub struct Action {
     pub concurrency_max: usize,
     /// How much of it may go on, and what happens when its handler fails.
     pub policies: TrafficRules,
+    /// Arguments that are filled, and hidden from the roles for which they are.
+    pub presets: Presets,
 }
 
 /// The role that may call everything.

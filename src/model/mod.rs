@@ -12,6 +12,7 @@ pub mod label;
 pub mod limits;
 pub mod min_rate;
 pub mod network;
+pub mod preset;
 pub mod replay;
 pub mod request;
 pub mod response;

@@ -25,7 +25,7 @@ use crate::model::response::{
 use crate::pipeline::step_result::{FetchOutcome, Outcome, StepOutcome};
 use crate::protocol::http::ResponseType;
 use crate::request::context::RequestContext;
-use crate::request::rejection::{LIMIT_EXCEEDED, Rejection, VALIDATION_FAILED, code_of};
+use crate::request::rejection::{LIMIT_EXCEEDED, PERMISSION_DENIED, Rejection, VALIDATION_FAILED, code_of};
 use crate::request::response::{ClientHeaders, Response, SUCCESS};
 use crate::upstream::{UpstreamError, UpstreamResponse};
 
@@ -154,7 +154,8 @@ fn request_errors(dialect: Dialect, rejection: &Rejection) -> Vec<RequestError> 
 /// The HTTP status for the client. An HTTP error always shows.
 fn shown_status(dialect: Dialect, context: &RequestContext, error: &RequestError) -> u16 {
     let is_about_http = matches!(error.status, 405 | 413 | 415 | 503);
-    let is_about_document = matches!(error.code, VALIDATION_FAILED | LIMIT_EXCEEDED | "not-supported");
+    let is_about_document =
+        matches!(error.code, VALIDATION_FAILED | LIMIT_EXCEEDED | PERMISSION_DENIED | "not-supported");
     match dialect {
         _ if is_about_http => error.status,
         Dialect::Hasura if context.shows_status => error.status,

@@ -1,6 +1,7 @@
 //! Rejections: every reason why a request is rejected as a whole, with its code.
 
 use crate::action::handler_error::UNEXPECTED;
+use crate::action::presets::PresetError;
 use crate::graphql::document::{DocumentError, SyntaxError};
 use crate::graphql::introspect::IntrospectionError;
 use crate::graphql::plan::PlanError;
@@ -40,6 +41,9 @@ pub(crate) const VALIDATION_FAILED: &str = "validation-failed";
 /// The code of a document that cannot be planned without the upstream's schema.
 pub(crate) const SCHEMA_UNKNOWN: &str = "schema-unknown";
 
+/// The code of a call that its caller's session does not allow.
+pub(crate) const PERMISSION_DENIED: &str = "permission-denied";
+
 /// The code of what costs more than is allowed.
 pub(crate) const LIMIT_EXCEEDED: &str = "query-limit-exceeded";
 
@@ -63,6 +67,12 @@ impl Rejection {
         let locations = error.offset.map(|offset| location_at(text, offset)).into_iter().collect();
         let rejection = RequestError::new(400, VALIDATION_FAILED, error.message_in(dialect)).at(error.path);
         Self::Request(rejection.located(locations))
+    }
+
+    /// An argument that the configuration fills, and for which this caller's session has no value.
+    #[must_use]
+    pub(crate) fn of_preset(action: &str, error: &PresetError) -> Self {
+        Self::Request(RequestError::new(400, PERMISSION_DENIED, format!("action \"{action}\": {error}")))
     }
 
     /// A variable of `@skip` or `@include` that has no boolean.

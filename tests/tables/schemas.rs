@@ -201,6 +201,8 @@ fn actions(random: &mut Mutator) -> Value {
         let value = match key.value {
             ActionValue::One(kind, format) => value(random, kind, format),
             ActionValue::Mapping(members) => mapping(random, members),
+            // Which names it may hold depends on the action, which the schema does not know.
+            ActionValue::Free => pick(random, &[Value::Null, json!({}), json!("text"), json!(7), json!([])]).clone(),
         };
         action.insert(key.key.to_owned(), value);
     }
