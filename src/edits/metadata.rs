@@ -1,9 +1,10 @@
 //! Brings metadata files to another document of the metadata API: what differs between the document before and after is
 //! edited, everything else in the files stays, comments and formatting included.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use crate::config::document::{Document, LISTS, list};
@@ -78,6 +79,7 @@ fn edited_yaml(file: &Arc<Source>, before: &Document, after: &Document) -> Optio
     if !actions.is_empty() || wanted.contains_key("actions") {
         wanted.insert("actions".to_owned(), actions.into());
     }
+    let has_types = wanted.contains_key("custom_types");
     let mut types = wanted.get("custom_types").and_then(Value::as_object).cloned().unwrap_or_default();
     for kind in LISTS {
         let key = kind.key();
@@ -85,7 +87,7 @@ fn edited_yaml(file: &Arc<Source>, before: &Document, after: &Document) -> Optio
         let (old, new) = (of(&old).unwrap_or_default(), of(&new).unwrap_or_default());
         let known = types.get(key).filter(|known| known.is_array());
         let mut merged = merged_list(known.map(list).unwrap_or_default(), old, new);
-        if known.is_none() {
+        if !has_types {
             // A name alone is in actions.graphql already.
             merged.retain(|entry| entry.as_object().is_none_or(|entry| entry.len() > 1));
         }
@@ -115,7 +117,9 @@ fn merged_list(file: &[Value], old: &[Value], new: &[Value]) -> Vec<Value> {
             (Some(_), None) => {}
         }
     }
-    merged.extend(new.iter().filter(|item| find(file, item).is_none()).cloned());
+    // What is in the document and not in the file stands in the other file.
+    let is_new = |item: &&Value| find(file, item).is_none() && find(old, item).as_ref() != Some(*item);
+    merged.extend(new.iter().filter(is_new).cloned());
     merged
 }
 
@@ -148,8 +152,8 @@ fn merged_value(file: &Value, old: Option<&Value>, new: &Value) -> Value {
 
 // SDL.
 
-/// A definition or a field as it is printed.
-type Printed<'t> = BTreeMap<&'t str, (Option<OperationKind>, &'t str, &'t Block)>;
+/// Definitions or fields as they are printed, in that order.
+type Printed<'t> = IndexMap<&'t str, (Option<OperationKind>, &'t str, &'t Block)>;
 
 fn edited_graphql(file: &str, before: &Document, after: &Document, types: &Types) -> Option<String> {
     let (old_text, new_text) = (actions_graphql(before, types), actions_graphql(after, types));

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::config::document::Document;
 use crate::config::load::{INCONSISTENT, INHERITED_ROLES, metadata_files, read_file, read_files};
@@ -9,7 +10,7 @@ use crate::config::print::{actions_graphql, actions_yaml, inherited_roles_yaml};
 use crate::edits::metadata::{MetadataTexts, edited};
 use crate::edits::write::{finish_interrupted, probe, write_folder};
 use crate::edits::yaml::reconcile;
-use crate::model::source::Severity;
+use crate::model::source::{Severity, Source};
 use crate::model::types::Types;
 
 /// A metadata folder.
@@ -79,7 +80,10 @@ impl Folder {
 
     fn edited(&self, document: &Document, types: &Types) -> Option<(String, String)> {
         let before = self.load().ok()?;
-        let read = |name: &str| read_file(&self.files.join(name)).ok();
+        let read = |name: &str| {
+            let path = self.files.join(name);
+            if path.exists() { read_file(&path).ok() } else { Some(Arc::new(Source::new(name, ""))) }
+        };
         let texts = MetadataTexts { yaml: read("actions.yaml")?, graphql: read("actions.graphql")? };
         edited(&texts, &before, document, types)
     }

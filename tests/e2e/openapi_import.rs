@@ -212,8 +212,9 @@ fn documents_that_are_rejected(_: &Engines) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
     let output = command.args(["import", "openapi", &file("api.yaml")]).env_clear().output().expect("pillion runs");
     assert_says(&output, 1, &["no metadata folder is given: --metadata FOLDER"]);
-    // A list directly in a list.
-    fs::write(metadata.join("actions.yaml"), "actions:\n  - - name: own\n").expect("a file");
+    // An item that does not begin behind its dash.
+    fs::write(metadata.join("actions.yaml"), "actions:\n  -\n    name: own\n    definition: {handler: 'http://h/'}\n")
+        .expect("a file");
     fs::write(metadata.join("actions.graphql"), "type Query { own: Int }\n").expect("a file");
     let words = ["actions.yaml:1:1: error: this file cannot be edited without rewriting it", "block style"];
     assert_says(&import(&file("api.yaml"), &metadata, &[]), 1, &words);
