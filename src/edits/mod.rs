@@ -1,7 +1,7 @@
 //! Edits of metadata files and `pillion.yaml` in place: what is not concerned stays as it is, comments and formatting
 //! included.
 //!
-//! Everything but [`read`] and [`write`] is pure: [`create`], [`permissions`], [`remove`] and [`rename`] take the texts of the
+//! Everything but [`read`] and [`mod@write`] is pure: [`create`], [`permissions`], [`remove`] and [`rename`] take the texts of the
 //! files ([`files`]) and return those that change as a list of [`FileEdit`]. [`yaml`] and [`sdl`] do the editing.
 
 use std::path::PathBuf;
