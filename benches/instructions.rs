@@ -382,7 +382,7 @@ fn mask_extension_fields(extended: &'static Extended) -> Masked {
     black_box(masked_keys(black_box(extended)))
 }
 
-#[library_benchmark(setup = with_rows, config = near(8_190_374))]
+#[library_benchmark(setup = with_rows, config = near(3_321_972))]
 #[bench::of_1000_rows()]
 fn scan_and_splice_rows(extended: &'static Extended) -> String {
     black_box(spliced(black_box(extended)))

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::{fmt, io};
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::map::Entry;
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
@@ -153,12 +152,11 @@ impl<'de> Visitor<'de> for StrictValue {
                 return text.parse::<Number>().map(Value::Number).map_err(A::Error::custom);
             }
             let value = entries.next_value_seed(StrictValue)?;
-            match object.entry(key) {
-                Entry::Vacant(entry) => entry.insert(value),
-                Entry::Occupied(entry) => {
-                    return Err(A::Error::custom(format_args!("the key {:?} stands here twice", entry.key())));
-                }
-            };
+            // Cheaper than an entry: most objects are small, and a map of none or one hashes nothing to look.
+            if object.contains_key(&key) {
+                return Err(A::Error::custom(format_args!("the key {key:?} stands here twice")));
+            }
+            object.insert(key, value);
         }
         Ok(Value::Object(object))
     }
