@@ -11,7 +11,7 @@ use http::HeaderMap;
 use http::header::COOKIE;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::Client;
 
 use crate::config::document::Document;
@@ -144,13 +144,22 @@ impl Api {
         }
     }
 
-    /// The actions that are kept, if they win over those of files.
+    /// Keeps commands waiting while the configuration is reloaded: each of both would put what it has read before in the place
+    /// of what the other has changed since.
+    pub(crate) async fn pause(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
+    /// The actions that are kept, if they win over those of files. Commands are waiting.
     ///
     /// # Errors
     /// Why they cannot be had.
-    pub(crate) async fn actions(&self, configured: &LoadedConfig) -> Result<Option<ActionSchema>, String> {
+    pub(crate) async fn actions(
+        &self,
+        _paused: &MutexGuard<'_, ()>,
+        configured: &LoadedConfig,
+    ) -> Result<Option<ActionSchema>, String> {
         let Store::Shared(database) = &self.store else { return Ok(None) };
-        let _turn = self.turn.lock().await;
         let kept = async { crate::metadata_api::postgres::load(&database.connect().await?).await };
         let Versioned { version, document } = kept.await.map_err(|error: DatabaseError| error.to_string())?;
         let Usable { schema, warnings } = resolve(configured, &document, None).map_err(|found| summary(&found))?;

@@ -99,14 +99,19 @@ impl Reloader {
 
     /// Gives the settings that have changed, but take effect at the next start only.
     async fn load_and_use(&self) -> Result<Vec<&'static str>, String> {
+        // Held to the end: a command of the metadata API neither changes the files meanwhile, nor undoes this reload.
+        let paused = match &self.metadata {
+            Some(api) => Some(api.pause().await),
+            None => None,
+        };
         let loaded = (self.load)().map_err(|diagnostics| one_line(&diagnostics))?;
         let Loaded { settings, mut schema, warnings, fingerprints } = loaded;
         let (services, before) = (&self.services, self.services.snapshot.load_full());
         let configured = LoadedConfig::new(settings, fingerprints, &services.metrics, Some(&before.configured))?;
         configured.keeps_locks_of(&before.configured)?;
-        if let Some(api) = &self.metadata {
+        if let (Some(api), Some(paused)) = (&self.metadata, &paused) {
             // The database takes precedence over the files.
-            schema = api.actions(&configured).await?.unwrap_or(schema);
+            schema = api.actions(paused, &configured).await?.unwrap_or(schema);
         }
         let (configured, mut schema) = (Arc::new(configured), Arc::new(schema));
         let next = Arc::new(before.with_configuration(&configured, Arc::clone(&schema))?);
