@@ -82,7 +82,9 @@ fn responses_stream(_: &Engines) {
             std::thread::spawn(move || {
                 let Ok(Some(head)) = pillion_test_support::message::read_head(&mut stream) else { return };
                 let _ = pillion_test_support::message::read_body(&mut stream, &head, false);
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
+                let _ = stream.write_all(
+                    b"HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n",
+                );
                 std::thread::sleep(Duration::from_millis(600));
                 let _ = stream.write_all(b"6\r\nsecond\r\n0\r\n\r\n");
             });
