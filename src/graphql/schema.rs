@@ -291,8 +291,7 @@ pub(crate) fn type_of(ty: &TypeRef) -> Built<Type> {
 pub(crate) fn reachable_types<'s>(types: &'s Types, actions: &[&'s Action], role: Option<&str>) -> Vec<&'s str> {
     let mut waiting: Vec<&str> = Vec::new();
     for action in actions {
-        let presets = role.map(|role| action.presets.of(role)).unwrap_or_default();
-        let is_visible = |argument: &&InputValue| !presets.iter().any(|preset| preset.argument == argument.name);
+        let is_visible = |argument: &&InputValue| !role.is_some_and(|role| action.presets.fills(role, &argument.name));
         waiting.extend(action.arguments.iter().filter(is_visible).map(|argument| argument.ty.named()));
         waiting.push(action.output.named());
         if action.is_async {

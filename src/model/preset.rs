@@ -46,8 +46,13 @@ impl Presets {
     /// The arguments that a role may give; `None` if it may give all of them.
     #[must_use]
     pub fn visible_arguments(&self, role: &str, arguments: &[InputValue]) -> Option<Vec<InputValue>> {
-        let presets = self.of(role);
-        let is_visible = |argument: &&InputValue| !presets.iter().any(|preset| preset.argument == argument.name);
-        (!presets.is_empty()).then(|| arguments.iter().filter(is_visible).cloned().collect())
+        let is_visible = |argument: &&InputValue| !self.fills(role, &argument.name);
+        (!self.of(role).is_empty()).then(|| arguments.iter().filter(is_visible).cloned().collect())
+    }
+
+    /// Is this argument filled for a role, and hidden from it?
+    #[must_use]
+    pub fn fills(&self, role: &str, argument: &str) -> bool {
+        self.of(role).iter().any(|preset| preset.argument == argument)
     }
 }
