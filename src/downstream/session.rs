@@ -260,7 +260,7 @@ impl<'e> DownstreamSession<'e> {
             *too_slow = Some(TooSlow::Upload);
             return Err(Error::new_down(ErrorType::ReadTimedout));
         };
-        let piece = piece?;
+        let piece = piece.map_err(|error| of_client(error, too_slow))?;
         upload.moved(piece.as_ref().map_or(0, Bytes::len), waited);
         Ok(piece)
     }
@@ -332,7 +332,7 @@ impl<'e> DownstreamSession<'e> {
             return Err(Error::new_down(ErrorType::WriteTimedout));
         };
         download.moved(length, waited);
-        written
+        written.map_err(|error| of_client(error, too_slow))
     }
 
     /// Has something of a response been written?
@@ -356,6 +356,14 @@ impl<'e> DownstreamSession<'e> {
         // TLS sends a closing alert, which waits like everything else for a client that does not read.
         let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, shutdown).await;
     }
+}
+
+/// An error of the client's connection. pingora has timeouts of its own for a read and a write, which can pass first, and does
+/// not say whose they are.
+fn of_client(error: Box<Error>, too_slow: &mut Option<TooSlow>) -> Box<Error> {
+    let error = error.into_down();
+    *too_slow = TooSlow::of(&error).or(*too_slow);
+    error
 }
 
 /// How long the end of a connection may take to write.
