@@ -13,7 +13,7 @@
 //! 8. [`action::handler_response`] and [`action::complete_value`]: a handler's response, by the action's type.
 //! 9. [`graphql::merge`]: one response in the order of the document.
 //!
-//! [`config`] reads Hasura's metadata and `pillion.yaml`, [`edits`] changes these files in place, [`model`] has the values
+//! [`rest`] finds the stored document of a REST request. [`config`] reads Hasura's metadata and `pillion.yaml`, [`edits`] changes these files in place, [`model`] has the values
 //! that all stages share, [`openapi`] makes actions of OpenAPI documents, and [`codegen`] makes handlers of actions.
 //! ARCHITECTURE.md has the journey through the shell, `examples/` has whole programs.
 //!
@@ -127,6 +127,7 @@ pub mod kriti;
 pub mod model;
 pub mod openapi;
 pub mod protocol;
+pub mod rest;
 pub mod session;
 
 /// Chooses the cryptography behind every TLS connection of the process. Further calls have no effect.

@@ -11,7 +11,6 @@ pub(crate) mod dev;
 mod doctor;
 mod error;
 pub(crate) mod explain;
-mod hasura_files;
 pub(crate) mod health;
 pub(crate) mod import;
 pub(crate) mod init;
@@ -29,7 +28,8 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::config::load::{Loaded, load, text_of};
+use crate::config::load::{Loaded, environment, load, text_of};
+use crate::config::lost_features::lost_features;
 use crate::config::settings_table::{Kind, SETTINGS, Setting};
 use crate::model::source::Diagnostic;
 use crate::runtime::services::Services;
@@ -181,7 +181,9 @@ fn metadata_folder(arguments: &ArgMatches) -> Result<PathBuf, String> {
 /// Reads the configuration that the arguments, the environment and the files make.
 fn load_from(arguments: &ArgMatches, assumed: &[(&str, &str)]) -> Result<Loaded, Vec<Diagnostic>> {
     let mut loaded = load(config_file(arguments), &|setting| flag_of(arguments, setting), assumed)?;
-    hasura_files::warn_of_lost_features(&mut loaded);
+    let enables_allow_list = environment("HASURA_GRAPHQL_ENABLE_ALLOWLIST")
+        .is_some_and(|text| matches!(text.to_ascii_lowercase().as_str(), "true" | "t" | "1" | "yes"));
+    loaded.warnings.extend(lost_features(&loaded.schema, &loaded.documents, enables_allow_list));
     Ok(loaded)
 }
 

@@ -13,9 +13,10 @@ use crate::config::resolver::ResolveOptions;
 use crate::config::sdl::Signatures;
 use crate::config::settings::{Jobs, MetadataApi, OnInconsistency, Settings, read_jobs};
 use crate::config::settings_table::{SETTINGS, Setting};
+use crate::config::stored_documents::{DocumentFiles, StoredDocuments};
 use crate::config::values::Values;
 use crate::config::yaml::{Data, Node};
-use crate::config::{metadata, sdl, unknown_variables, yaml};
+use crate::config::{metadata, sdl, stored_documents, unknown_variables, yaml};
 use crate::model::action::{ActionSchema, Tolerated};
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, Severity, Source};
@@ -27,6 +28,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// The actions.
     pub schema: ActionSchema,
+    /// The stored documents.
+    pub documents: StoredDocuments,
     /// Warnings.
     pub warnings: Vec<Diagnostic>,
     /// A fingerprint of each setting by its key, to see whether it has changed.
@@ -94,11 +97,12 @@ pub fn load_assuming(
             .or_else(|| assumed.unset_variable.map(str::to_owned))
     };
     let schema = load_actions(&settings, &look_up, &assumed.files, &mut diagnostics);
+    let documents = load_documents(&settings, &assumed.files, &mut diagnostics);
     diagnostics.extend(unknown_variables::warnings(&variable_names(), &looked_up.borrow()));
     let diagnostics = each_once(diagnostics);
     match schema {
         Some(schema) if diagnostics.iter().all(|diagnostic| diagnostic.severity == Severity::Warning) => {
-            Ok(Loaded { settings, schema, warnings: diagnostics, fingerprints: values.fingerprints() })
+            Ok(Loaded { settings, schema, documents, warnings: diagnostics, fingerprints: values.fingerprints() })
         }
         _ => Err(diagnostics),
     }
@@ -267,6 +271,36 @@ fn load_actions(
             None
         }
     }
+}
+
+/// Reads the files of the metadata folder that hold documents or refer to them.
+fn load_documents(
+    settings: &Settings,
+    assumed: &BTreeMap<PathBuf, String>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> StoredDocuments {
+    let mut files = DocumentFiles::default();
+    let folder = settings.metadata.as_deref();
+    for path in folder.map(|folder| document_files(folder, assumed)).unwrap_or_default() {
+        let source = match assumed.get(&path) {
+            Some(text) => Some(Arc::new(Source::new(path.display().to_string(), text.clone()))),
+            None => open(&path, diagnostics),
+        };
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let (Some(source), Some(file)) = (source, files.file(name)) else { continue };
+        *file = yaml::parse(&source).map_err(|diagnostic| diagnostics.push(diagnostic)).ok();
+    }
+    stored_documents::resolve(files, &settings.limits, diagnostics)
+}
+
+/// The files of a metadata folder that hold documents or refer to them, and those that are about to be written.
+#[must_use]
+pub fn document_files(folder: &Path, assumed: &BTreeMap<PathBuf, String>) -> Vec<PathBuf> {
+    let found = stored_documents::FILES.iter().filter_map(|name| {
+        let mut paths = [folder.join(name), folder.join("metadata").join(name)].into_iter();
+        paths.find(|path| path.is_file() || assumed.contains_key(path))
+    });
+    found.collect()
 }
 
 /// Metadata without actions is probably an oversight: no folder, another one than was meant, a file of another name.

@@ -39,8 +39,11 @@ use crate::session::claims::JwtRules;
 use crate::session::credential::AuthRules;
 use crate::session::hook::{HookCache, HookMode, HookRules};
 
+/// Where Hasura serves GraphQL.
+pub const HASURA_GRAPHQL_PATH: &str = "/v1/graphql";
+
 /// Paths that speak GraphQL in Hasura.
-const HASURA_PATHS: [&str; 3] = ["/v1/graphql", "/v1alpha1/graphql", "/v1beta1/relay"];
+const HASURA_PATHS: [&str; 3] = [HASURA_GRAPHQL_PATH, "/v1alpha1/graphql", "/v1beta1/relay"];
 
 /// All settings, read and checked.
 #[derive(Debug)]

@@ -184,6 +184,16 @@ impl Node {
         }
     }
 
+    /// The items of the list that `what` must be; null is empty.
+    pub fn list(&self, what: &str, diagnostics: &mut Vec<Diagnostic>) -> &[Self] {
+        match &self.data {
+            Data::List(items) => return items,
+            Data::Null => {}
+            _ => diagnostics.push(expected(self, what, "a list")),
+        }
+        &[]
+    }
+
     /// The text of a string, which no other scalar is.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::load::{metadata_files, named_files};
+use crate::config::load::{document_files, metadata_files, named_files};
 use crate::config::settings::Settings;
 
 /// A file's identity: its number, its length, when it was changed.
@@ -50,6 +50,7 @@ impl Files {
         if let Some(folder) = &settings.metadata {
             paths.push(folder.clone());
             paths.extend(metadata_files(folder, &mut Vec::new()));
+            paths.extend(document_files(folder, &BTreeMap::new()));
         }
         let handlers = &settings.handlers;
         paths.extend(handlers.tls_ca_file.iter().map(PathBuf::from));

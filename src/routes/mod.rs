@@ -14,6 +14,7 @@ pub(crate) mod job_completion;
 pub(crate) mod metadata_api;
 pub(crate) mod passthrough;
 pub(crate) mod reject;
+pub(crate) mod rest_endpoint;
 pub(crate) mod route;
 pub(crate) mod sse;
 pub(crate) mod websocket;

@@ -8,6 +8,7 @@ use http::HeaderName;
 use crate::auth::Authenticator;
 use crate::config::settings::Settings;
 use crate::config::settings_table::{Applies, SETTINGS};
+use crate::config::stored_documents::StoredDocuments;
 use crate::handler_client;
 use crate::handler_client::HandlerClient;
 use crate::http_client::PerThread;
@@ -17,6 +18,8 @@ use crate::telemetry::metrics::Metrics;
 pub(crate) struct LoadedConfig {
     /// The settings; the rules about credentials are in the authenticator.
     pub settings: Settings,
+    /// The stored documents.
+    pub documents: StoredDocuments,
     /// Checks who is asking.
     pub authenticator: Arc<Authenticator>,
     /// Headers that the settings name, and that a client may not take out: where tokens are, and its address.
@@ -34,6 +37,7 @@ impl LoadedConfig {
     /// What cannot be used: a key, a certificate.
     pub(crate) fn new(
         mut settings: Settings,
+        documents: StoredDocuments,
         fingerprints: HashMap<&'static str, u64>,
         metrics: &Arc<Metrics>,
         before: Option<&Self>,
@@ -55,7 +59,7 @@ impl LoadedConfig {
             _ => Arc::new(Authenticator::new(rules, &handlers.here().general, metrics)?),
         };
         let protected_headers = authenticator.token_headers().chain(settings.client_addresses.header.clone()).collect();
-        Ok(Self { settings, authenticator, protected_headers, handlers, fingerprints })
+        Ok(Self { settings, documents, authenticator, protected_headers, handlers, fingerprints })
     }
 
     /// Authentication may be added and exchanged by a reload, but never removed: a truncated file or a missing line

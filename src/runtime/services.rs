@@ -166,9 +166,9 @@ impl Services {
     /// # Errors
     /// What cannot be used: a file of authorities, a key.
     pub(crate) fn with_stand_ins(loaded: Loaded, stand_ins: StandIns) -> Result<Self, String> {
-        let Loaded { settings, schema, fingerprints, .. } = loaded;
+        let Loaded { settings, schema, documents, fingerprints, .. } = loaded;
         let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
-        let configured = Arc::new(LoadedConfig::new(settings, fingerprints, &metrics, None)?);
+        let configured = Arc::new(LoadedConfig::new(settings, documents, fingerprints, &metrics, None)?);
         let settings = &configured.settings;
         let scanner = Scanner::new(schema.own_names()).map_err(|error| error.to_string())?;
         let dialect = settings.dialect.unwrap_or(Dialect::Standard);

@@ -90,6 +90,7 @@ const WALKS: &[Walk] = &[
         upstream: Upstream::PostGraphile,
         pages: &["README.md", "docs/how-to/testing.md", "docs/how-to/develop.md", "docs/how-to/init.md"],
     },
+    Walk { name: "rest", upstream: Upstream::PostGraphile, pages: &["README.md", "docs/how-to/rest-endpoints.md"] },
     Walk { name: "start-any", upstream: Upstream::Yoga, pages: &["docs/start/any-server.md"] },
     Walk { name: "start-postgraphile", upstream: Upstream::PostGraphile, pages: &["docs/start/postgraphile.md"] },
     Walk { name: "start-hasura", upstream: Upstream::Tables, pages: &["docs/start/hasura.md"] },
