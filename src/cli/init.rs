@@ -89,7 +89,7 @@ struct Found {
 
 impl Found {
     fn unknown(url: Url) -> Self {
-        let note = "The address of your GraphQL server; init was told none.".to_owned();
+        let note = "No upstream was given: write the address of your GraphQL server here.".to_owned();
         Self { url, note, kind: None, schema: None }
     }
 }
@@ -124,7 +124,7 @@ fn ask(text: &str) -> Result<Found, String> {
             Found { note: note_of(kind, schema.as_deref()), url, kind: Some(kind), schema }
         }
         Err(reason) => {
-            let note = format!("It could not be asked what it is when this was written: {reason}");
+            let note = format!("It did not say what it is when this was written: {reason}");
             Found { note: note.replace('\n', " "), url, kind: None, schema: None }
         }
     })

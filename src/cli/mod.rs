@@ -82,13 +82,13 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(configured(Command::new("serve").about("Stands in front of the upstream and serves.")))
         .subcommand(init::command())
-        .subcommand(here(configured(dev::command())))
+        .subcommand(configured(dev::command()))
         .subcommand(configured(check::command()))
         .subcommand(with_settings(codegen::command(), &["metadata.folder"]))
         .subcommand(configured(doctor::command()))
         .subcommand(with_settings(explain::command(), SCHEMA_SETTINGS))
         .subcommand(with_settings(schema::command(), SCHEMA_SETTINGS))
-        .subcommand(here(with_settings(test::command(), &["metadata.folder", "dialect"])))
+        .subcommand(with_settings(test::command(), &["metadata.folder", "dialect"]))
         .subcommand(with_settings(health::command(), &["admin_listen"]))
         .subcommand(actions::command())
         .subcommand(import::command(|command| with_settings(command, &["metadata.folder"])))
@@ -106,16 +106,7 @@ fn command() -> Command {
 /// The settings of commands that look at the merged schema.
 const SCHEMA_SETTINGS: &[&str] = &["metadata.folder", "upstream.url", "dialect"];
 
-/// A command that reads `pillion.yaml` in the current folder if no other one is given.
-fn here(command: Command) -> Command {
-    let has_file = Path::new(CONFIG_FILE).is_file();
-    let help = "pillion.yaml with any of the settings; by default the one in this folder, if there is one";
-    command.mut_arg("config", |config| {
-        let config = config.help(help).hide_default_value(true);
-        if has_file { config.default_value(CONFIG_FILE) } else { config }
-    })
-}
-
+/// The configuration file that counts if no other one is given, in the current folder.
 const CONFIG_FILE: &str = "pillion.yaml";
 
 /// A command with the flags of all settings.
@@ -128,8 +119,12 @@ fn with_settings(command: Command, keys: &'static [&'static str]) -> Command {
     with_flags(command, |setting| keys.contains(&setting.key))
 }
 
+/// A command that reads `pillion.yaml`, that of the current folder if no other one is given.
 fn with_flags(command: Command, is_used: impl Fn(&Setting) -> bool) -> Command {
-    let config = Arg::new("config").long("config").value_name("FILE").help("pillion.yaml with any of the settings");
+    let help = "pillion.yaml with any of the settings; by default the one in this folder, if there is one";
+    let config = Arg::new("config").long("config").value_name("FILE").help(help).hide_default_value(true);
+    let has_file = Path::new(CONFIG_FILE).is_file();
+    let config = if has_file { config.default_value(CONFIG_FILE) } else { config };
     let settings = SETTINGS.iter().filter(|setting| is_used(setting));
     let settings = settings.filter_map(|setting| Some(argument(setting, setting.flag?)));
     command.arg(config.env("PILLION_CONFIG")).next_help_heading("Settings").args(settings)

@@ -1,5 +1,6 @@
 //! `pillion test`: runs the cases of test files without a network, and prints what differs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -70,7 +71,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> ExitCode {
 
 fn run_files(arguments: &ArgMatches) -> Result<Report, String> {
     let filter = arguments.get_one::<String>("filter").map_or("", String::as_str);
-    let mut whole = Report::default();
+    let (mut whole, mut warned) = (Report::default(), BTreeSet::new());
     // Everything is read before anything is run.
     let mut suites = Vec::new();
     for path in test_files(arguments)? {
@@ -82,7 +83,11 @@ fn run_files(arguments: &ArgMatches) -> Result<Report, String> {
         let load = |assumed: &Assumed<'_>| {
             load_assuming(config_file(arguments), &|setting| flag_of(arguments, setting), assumed)
         };
-        let runs = block_on(run_cases(&suite, &load, schema.as_ref(), filter))?.map_err(|found| report(&found))?;
+        let (runs, warnings) =
+            block_on(run_cases(&suite, &load, schema.as_ref(), filter))?.map_err(|found| report(&found))?;
+        for warning in warnings.iter().filter(|warning| warned.insert(warning.to_string())) {
+            eprintln!("{}\n", report([warning]));
+        }
         let cases = if arguments.get_flag("update") { updated(&path, &suite, runs)? } else { runs };
         whole.add(FileReport {
             file: path.display().to_string(),

@@ -486,7 +486,8 @@ pub fn metadata_files(folder: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<P
     }
     if !folder.is_dir() {
         let message = format!("the metadata folder {} does not exist", folder.display());
-        diagnostics.push(Diagnostic::error(None, message, "correct --metadata"));
+        let help = "correct it where it is set: --metadata, PILLION_METADATA, or metadata in pillion.yaml";
+        diagnostics.push(Diagnostic::error(None, message, help));
         return Vec::new();
     }
     let mut files = Vec::new();

@@ -295,7 +295,7 @@ fn read_group(node: &Node, prefix: &str, given: &mut HashMap<&'static str, Given
             diagnostics.push(Diagnostic::error(
                 Some(place.clone()),
                 format!("unknown key \"{key}\" in pillion.yaml{stop}{suggestion}"),
-                "correct or remove it; config/pillion.example.yaml lists all keys",
+                "correct or remove it; `pillion config example` lists all keys",
             ));
         }
     }

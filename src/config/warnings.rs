@@ -6,6 +6,7 @@ use crate::config::settings::Settings;
 use crate::graphql::schema::reachable_types;
 use crate::model::action::{Action, ActionSchema};
 use crate::model::source::Diagnostic;
+use crate::model::types::BUILT_IN_SCALARS;
 
 /// Everything that looks like an oversight.
 #[must_use]
@@ -29,6 +30,15 @@ pub fn lint(schema: &ActionSchema, settings: &Settings) -> Vec<Diagnostic> {
             let help = "lower its timeout, or raise limits.request_timeout";
             warnings.push(Diagnostic::warning(place.cloned(), message, help));
         }
+    }
+    for name in schema.types.0.keys() {
+        let Some(meant) = BUILT_IN_SCALARS.iter().find(|scalar| *scalar != name && scalar.eq_ignore_ascii_case(name))
+        else {
+            continue;
+        };
+        let message = format!("the type '{name}' is another scalar than '{meant}'");
+        let help = format!("write {meant}, unless a scalar of the database is meant");
+        warnings.push(Diagnostic::warning(schema.locations.types.get(name).cloned(), message, help));
     }
     let used: HashSet<&str> = reachable_types(&schema.types, &actions, None).into_iter().collect();
     for name in schema.types.0.keys().filter(|name| !used.contains(name.as_str())) {

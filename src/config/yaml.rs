@@ -372,7 +372,7 @@ impl<'n> Fields<'n> {
 
     /// Rejects unknown keys: in our own file a misspelt one could switch a protection off.
     pub fn finish_strictly(self, diagnostics: &mut Vec<Diagnostic>) {
-        self.reject_unknown("correct or remove it; config/pillion.example.yaml lists all keys", diagnostics);
+        self.reject_unknown("correct or remove it; `pillion config example` lists all keys", diagnostics);
     }
 
     /// Rejects unknown keys of another file of ours.

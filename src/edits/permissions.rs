@@ -69,6 +69,9 @@ pub fn forbid(files: &ActionFiles, name: &str, roles: &[String]) -> Result<Vec<F
     edit.finish()
 }
 
+/// Letters that are missing or too many in a name that was mistyped.
+const TYPING_ERRORS_MAX: usize = 2;
+
 /// Warnings about roles that look like another one that is known.
 ///
 /// # Errors
@@ -83,7 +86,8 @@ pub(crate) fn check_roles(edit: &Edit<'_>, roles: &[String]) -> Result<Vec<Diagn
         if role.trim().is_empty() || role.trim() != role {
             return Err(Diagnostic::error(None, format!("\"{role}\" cannot be a role"), "write its name"));
         }
-        let suggestion = did_you_mean(role, known.iter().map(String::as_str));
+        let is_near = |other: &&String| other.len().abs_diff(role.len()) <= TYPING_ERRORS_MAX;
+        let suggestion = did_you_mean(role, known.iter().filter(is_near).map(String::as_str));
         if !known.contains(role) && !suggestion.is_empty() {
             let message = format!("no other permission names the role \"{role}\".{suggestion}");
             warnings.push(Diagnostic::warning(None, message, "nothing else is wrong with a new role"));

@@ -25,6 +25,7 @@ pub(crate) fn record(services: &Services, response: &Response, context: &Request
         client: caller.address,
         role,
         actions: actions.join(","),
+        denied: (!response.denied.is_empty()).then(|| response.denied.join(",")),
         status,
         outcome,
         duration: started.elapsed(),

@@ -6,6 +6,7 @@ pub(crate) mod authorize_plan;
 pub(crate) mod authorized_extensions;
 pub(crate) mod call_cost;
 pub(crate) mod context;
+pub(crate) mod denied_actions;
 pub(crate) mod detached;
 pub(crate) mod prepared_request;
 pub(crate) mod preset_arguments;

@@ -9,6 +9,7 @@ use tokio::sync::SemaphorePermit;
 use crate::auth::authenticated::Authenticated;
 use crate::execution::authorize_plan::{AuthorizedCalls, authorize};
 use crate::execution::authorized_extensions::AuthorizedExtensions;
+use crate::execution::denied_actions::denied_actions;
 use crate::execution::prepared_request::{Execution, PreparedRequest};
 use crate::execution::{call_cost, spans};
 use crate::fetch::upstream_operation;
@@ -76,7 +77,13 @@ pub(crate) async fn execute(
     match run(services, snapshot, context, prepared_request).await {
         Ok(executed) => executed,
         Err(rejection) => {
-            Execution::Response(crate::pipeline::render_response::reject(snapshot.catalog.dialect, context, &rejection))
+            let mut response = crate::pipeline::render_response::reject(snapshot.catalog.dialect, context, &rejection);
+            if let Some(Ok(authenticated)) = context.authenticated.get() {
+                let role = authenticated.session.role();
+                response.denied = denied_actions(snapshot, prepared_request, role);
+                response.role = Some(role.to_owned());
+            }
+            Execution::Response(response)
         }
     }
 }

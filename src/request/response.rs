@@ -24,6 +24,8 @@ pub(crate) struct Response {
     pub outcome: &'static str,
     /// For the log: the actions that were called.
     pub actions: Vec<String>,
+    /// For the log: the actions that its role may not call. The client learns only that there is no such field.
+    pub denied: Vec<String>,
     /// For the log: the role they were called in.
     pub role: Option<String>,
     /// For the metric: with an action, or with introspection alone.
@@ -45,6 +47,7 @@ impl Response {
             allow: None,
             outcome,
             actions: Vec::new(),
+            denied: Vec::new(),
             role: None,
             kind: RequestKind::Action,
             upstream_rejected: false,

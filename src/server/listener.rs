@@ -174,7 +174,7 @@ fn listener(address: SocketAddr) -> ListenerConfig {
 
 /// pingora ends the process without a message when an address is taken.
 fn check_listeners(settings: &Settings) -> Result<(), String> {
-    for address in listen_addresses(settings) {
+    for (flag, address) in listeners(settings) {
         if address.port() == 0 {
             return Err(format!("{address}: port 0 cannot be listened on; choose a port"));
         }
@@ -182,7 +182,15 @@ fn check_listeners(settings: &Settings) -> Result<(), String> {
             // It is in use until it has been handed over.
             continue;
         }
-        TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
+        TcpListener::bind(address).map_err(|error| {
+            let help = match error.kind() {
+                std::io::ErrorKind::AddrInUse => {
+                    "another process has this port, perhaps another Pillion: end it, or choose another"
+                }
+                _ => "choose another address",
+            };
+            format!("cannot listen on {address}: {error}\n  help: {help} with {flag}")
+        })?;
     }
     Ok(())
 }
@@ -246,8 +254,15 @@ fn dial(upstream: &Upstream) -> std::io::Result<()> {
 }
 
 fn listen_addresses(settings: &Settings) -> impl Iterator<Item = SocketAddr> {
-    let tls = settings.tls.as_ref().map(|tls| tls.listen);
-    [settings.listen, settings.admin_listen].into_iter().chain(settings.admin.metrics_listen).chain(tls)
+    listeners(settings).map(|(_, address)| address)
+}
+
+/// The address of each listener, and what sets it.
+fn listeners(settings: &Settings) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+    let tls = settings.tls.as_ref().map(|tls| ("--tls-listen", tls.listen));
+    let metrics = settings.admin.metrics_listen.map(|listen| ("admin.metrics_listen", listen));
+    let always = [("--listen", settings.listen), ("--admin-listen", settings.admin_listen)];
+    always.into_iter().chain(metrics).chain(tls)
 }
 
 /// A listener on all addresses is reachable on loopback.

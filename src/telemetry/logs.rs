@@ -126,6 +126,8 @@ pub(crate) struct RequestLine<'l> {
     pub role: Option<&'l str>,
     /// The actions that were called, separated by commas.
     pub actions: String,
+    /// The actions that the role may not call, separated by commas, if it was rejected for that.
+    pub denied: Option<String>,
     /// The HTTP status of the response.
     pub status: u16,
     /// `success`, `errors`, or the code of the error that it was rejected with.
@@ -149,6 +151,7 @@ impl RequestLine<'_> {
             client.address = self.client.map(tracing::field::display),
             role = self.role,
             actions = self.actions,
+            denied = self.denied,
             http.response.status_code = self.status,
             outcome = self.outcome,
             duration_ms = milliseconds(self.duration),

@@ -11,6 +11,7 @@ use http::HeaderMap;
 use uuid::Uuid;
 
 use crate::config::load::{Assumed, Loaded};
+use crate::config::upstream_types::undecided;
 use crate::graphql::suggestions::did_you_mean;
 use crate::job_runner::worker;
 use crate::model::action::ActionSchema;
@@ -47,6 +48,9 @@ const UNSET: &str = "http://handler.invalid";
 /// An upstream that does not exist, if none is configured.
 const NO_UPSTREAM: &[(&str, &str)] = &[("upstream.url", "http://upstream.invalid")];
 
+/// The cases that were run, and what looks wrong in the configuration all the same.
+pub(crate) type Runs = (Vec<CaseRun>, Vec<Diagnostic>);
+
 /// Runs those cases of a file whose name has `filter` in it, in order.
 ///
 /// # Errors
@@ -56,7 +60,7 @@ pub(crate) async fn run(
     load: Load<'_>,
     schema: Option<&Arc<DescribedUpstream>>,
     filter: &str,
-) -> Result<Vec<CaseRun>, Vec<Diagnostic>> {
+) -> Result<Runs, Vec<Diagnostic>> {
     let assumed = Assumed {
         settings: NO_UPSTREAM,
         variables: suite.environment.clone(),
@@ -64,15 +68,22 @@ pub(crate) async fn run(
         is_isolated: true,
         ..Assumed::default()
     };
-    let diagnostics = unknown_actions(suite, &load(&assumed)?.schema);
+    let loaded = load(&assumed)?;
+    let diagnostics = unknown_actions(suite, &loaded.schema);
     if !diagnostics.is_empty() {
         return Err(diagnostics);
+    }
+    // Those without a place are about variables, which a case sets itself.
+    let mut warnings = loaded.warnings;
+    warnings.retain(|warning| warning.place.is_some());
+    if schema.is_none() {
+        warnings.extend(undecided(&loaded.schema));
     }
     let mut runs = Vec::new();
     for case in suite.cases.iter().filter(|case| case.name.contains(filter)) {
         runs.push(run_case(case, load(&assumed)?, schema).await);
     }
-    Ok(runs)
+    Ok((runs, warnings))
 }
 
 fn unknown_actions(suite: &Suite, schema: &ActionSchema) -> Vec<Diagnostic> {

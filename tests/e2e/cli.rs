@@ -20,6 +20,7 @@ pub const TESTS: &[super::Test] = trials![
     check_probes_handlers,
     check_probes_dependencies,
     check_warns_of_lost_features,
+    commands_read_the_configuration_of_their_folder,
     explain_shows_the_plan,
     explain_shows_validation_errors,
     explain_shows_relationship_fetches,
@@ -290,6 +291,35 @@ fn check_probes_handlers(_: &Engines) {
         ["handler not checked: action 'one': the request decides about the host of http://{{$body.input.region}}"];
     assert_says(&check(&dynamic, &["--handlers"], &[]), 0, &words);
     std::fs::remove_dir_all(dynamic).expect("the folder");
+}
+
+/// Without `--config`: what `pillion init` writes is found by every command that is run beside it.
+fn commands_read_the_configuration_of_their_folder(_: &Engines) {
+    let actions =
+        "actions:\n  - {name: one, definition: {handler: 'http://127.0.0.1:1'}, permissions: [{role: user}]}\n";
+    let folder = folder(
+        "own-configuration",
+        &[
+            ("pillion.yaml", "metadata: .\nupstream: {url: 'http://127.0.0.1:1'}\n"),
+            ("actions.yaml", actions),
+            ("actions.graphql", "type Query { one(id: int): Int }\n"),
+        ],
+    );
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
+        command.args(arguments).current_dir(&folder).env_clear().stdin(std::process::Stdio::null());
+        command.output().expect("pillion runs")
+    };
+    let words = ["the type 'int' is another scalar than 'Int'", "0 errors, 1 warning"];
+    assert_says(&run(&["check", "--offline"]), 0, &words);
+    assert_says(&run(&["actions", "list"]), 0, &["one"]);
+    assert_says(&run(&["doctor"]), 1, &["pillion.yaml: 2 settings", "http://127.0.0.1:1"]);
+    assert_says(&run(&["config", "show"]), 0, &["http://127.0.0.1:1"]);
+    // Another file counts before it.
+    std::fs::write(folder.join("other.yaml"), "metadata: nowhere\n").expect("a file");
+    let words = ["the metadata folder nowhere does not exist", "or metadata in pillion.yaml"];
+    assert_says(&run(&["check", "--offline", "--config", "other.yaml"]), 1, &words);
+    std::fs::remove_dir_all(folder).expect("the folder");
 }
 
 /// Whatever else Hasura's metadata configures for documents with actions.

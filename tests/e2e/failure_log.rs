@@ -19,6 +19,7 @@ pub const TESTS: &[super::Test] = trials![
     four_broken_upstreams,
     a_flood_of_failures_has_few_lines,
     a_server_error_that_passes_has_a_line,
+    a_denied_action_is_named,
     an_upstream_goes_away_and_comes_back,
     a_circuit_breaker_tells_when_it_opens_and_closes,
 ];
@@ -49,6 +50,19 @@ struct BrokenHandler {
 }
 
 const QUOTE: &str = "query Checkout($c4nary: Int!) { c4nary: quote(productId: $c4nary) { c4nary: total currency } }";
+
+/// The client learns only that there is no such field.
+fn a_denied_action_is_named(engines: &Engines) {
+    let pillion = start_with_secret(engines, &Scripted::start(), "");
+    let answer = ask_as_admin(&pillion, &[("X-Hasura-Role", "customer")], "{ secretReport { id } }");
+    assert!(answer.text().contains("secretReport") && !answer.text().contains("permission"), "{}", answer.text());
+    let line = only_line(&pillion, "request");
+    assert_eq!((&line["denied"], &line["role"]), (&json!("secretReport"), &json!("customer")), "{line}");
+    // A field that no action has is denied to nobody.
+    let pillion = start_with_secret(engines, &Scripted::start(), "");
+    ask_as_admin(&pillion, &[("X-Hasura-Role", "customer")], "{ quote(productId: 1) { nothing } }");
+    assert!(only_line(&pillion, "request")["denied"].is_null());
+}
 
 fn six_broken_handlers(engines: &Engines) {
     let cases = [

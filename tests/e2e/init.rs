@@ -152,17 +152,13 @@ fn before_an_upstream_that_says_it_is_hasura(_: &Engines) {
 fn before_an_upstream_that_is_away(_: &Engines) {
     let folder = empty_folder("away");
     let url = format!("http://127.0.0.1:{}", free_port());
-    assert_runs(
-        &folder,
-        &["init", "--upstream", &url],
-        &["It could not be asked what it is", "11 files", "pillion dev"],
-    );
+    assert_runs(&folder, &["init", "--upstream", &url], &["It did not say what it is", "11 files", "pillion dev"]);
     // The files are a project all the same.
     assert_runs(&folder, &["check", "--config", "pillion.yaml", "--offline"], &["0 errors, 0 warnings"]);
     assert_runs(&folder, &["test"], &["3 passed, 0 failed"]);
     fs::remove_dir_all(folder).expect("the folder");
     let folder = empty_folder("none");
-    assert_runs(&folder, &["init"], &["init was told none"]);
+    assert_runs(&folder, &["init"], &["No upstream was given"]);
     // The sample of tokens in it is one.
     let config = fs::read_to_string(folder.join("pillion.yaml")).expect("pillion.yaml");
     let (before, sample) = config.split_once("# auth:").expect("the sample");

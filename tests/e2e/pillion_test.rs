@@ -101,6 +101,11 @@ cases:
     ];
     assert_says(&test(&folder, &["a.test.yaml"]), 1, &words);
     assert_says(&test(&folder, &["a.test.yaml", "--filter", "a price"]), 0, &["1 passed, 0 failed"]);
+    // What `pillion check` warns of is said once.
+    let misspelt = SIGNATURES.replace("carrier: Carrier", "carrier: Carier");
+    fs::write(folder.join("actions.graphql"), misspelt).expect("a file");
+    let words = ["warning:", "\"Carier\"", "1 passed, 0 failed"];
+    assert_says(&test(&folder, &["a.test.yaml", "--filter", "a price"]), 0, &words);
     assert_says(&test(&folder, &["a.test.yaml", "--filter", "no such"]), 2, &["no case has \"no such\" in its name"]);
     fs::remove_dir_all(folder).expect("the folder");
 }

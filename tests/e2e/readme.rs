@@ -177,7 +177,7 @@ fn commands(text: &str) -> Vec<String> {
 
 fn check_config() -> String {
     let metadata = root().join("tests/fixtures/metadata/readme");
-    format!("pillion check --strict --offline --config pillion.yaml --metadata {}", metadata.display())
+    format!("pillion check --strict --offline --config block.yaml --metadata {}", metadata.display())
 }
 
 /// Somebody who reads the page and does what it says.
@@ -246,13 +246,13 @@ impl Reader {
     }
 
     fn check_config(&mut self, yaml: &str) {
-        self.write("pillion.yaml", yaml);
+        self.write("block.yaml", yaml);
         self.run(&check_config());
     }
 
     /// Is this a `pillion.yaml` without an error?
     fn accepts(&self, yaml: &str) -> bool {
-        self.write("pillion.yaml", yaml);
+        self.write("block.yaml", yaml);
         self.shell(&check_config()).output().expect("a shell").status.success()
     }
 

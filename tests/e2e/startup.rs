@@ -141,6 +141,7 @@ fn a_port_in_use(_: &Engines) {
         .start_in_vain();
     assert!(!status.success());
     assert!(said.contains(&format!("cannot listen on {address}")), "{said}");
+    assert!(said.contains("choose another with --tls-listen"), "{said}");
 }
 
 fn empty_secrets(_: &Engines) {
