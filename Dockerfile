@@ -1,6 +1,13 @@
 # An image with the program, the four libraries that it is linked with, and nothing else: about 27 MB.
 #   docker build -t pillion .
 # The labels are build arguments: docs/how-to/packages.md. `make packages` makes a list of all that is in it (SBOM).
+FROM node:24-bookworm-slim AS console
+WORKDIR /console
+COPY console/package.json console/package-lock.json console/.npmrc ./
+RUN npm ci --no-fund --no-audit
+COPY console .
+RUN node build.mjs
+
 FROM rust:1.95-bookworm AS build
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -9,6 +16,7 @@ RUN apt-get update \
 WORKDIR /src
 # What there is: see .dockerignore.
 COPY . .
+COPY --from=console /console/dist console/dist
 ARG SOURCE_DATE_EPOCH=0
 # What has been downloaded and compiled stays for the next time.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \

@@ -1,6 +1,6 @@
 # Everything a newcomer needs. Each target installs what it needs itself (tests/setup.sh), and says what it does.
 .DEFAULT_GOAL := help
-.PHONY: abuse book help demo test chaos bench endure fuzz instructions packages setup lint clean
+.PHONY: abuse book console help demo test chaos bench endure fuzz instructions packages setup lint clean
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 help: ## What there is
@@ -8,9 +8,15 @@ help: ## What there is
 
 demo: ## PostgreSQL, PostGraphile, a handler and Pillion: requests with their responses
 	@tests/setup.sh demo
+	@$(MAKE) --no-print-directory console
 	@demo/run.sh
 
-test: setup ## All tests, with real databases, GraphQL servers and clients
+# Without Node the page of the console is left out; everything else is built as always.
+console: ## The page of the console, in console/dist
+	@if command -v npm >/dev/null; then tests/setup.sh console && node console/build.mjs; \
+	else echo "console: left out, because there is no Node.js here"; fi
+
+test: setup console ## All tests, with real databases, GraphQL servers and clients
 	cargo test --locked --lib --no-default-features
 	cargo test --locked
 	@for example in examples/*.rs; do cargo run --locked --quiet --no-default-features --example "$$(basename "$$example" .rs)" || exit 1; done
@@ -50,8 +56,9 @@ book: ## The manual as a book, in target/book
 	@tests/setup.sh book
 	mdbook build docs
 
-lint: ## Formatting, clippy, the manual, licences of dependencies
+lint: ## Formatting, clippy, types of the console, the manual, licences of dependencies
 	@tests/setup.sh lint
+	npm run --silent --prefix console check
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --lib --no-default-features -- -D warnings
@@ -62,6 +69,7 @@ lint: ## Formatting, clippy, the manual, licences of dependencies
 # TARGET=x86_64-unknown-linux-musl for a program without shared libraries: see docs/how-to/packages.md.
 packages: ## Debian package, tarball, chart, SBOM and checksums of a release build, in target/packages
 	@tests/setup.sh packages
+	@$(MAKE) --no-print-directory console
 	RUSTFLAGS="$$RUSTFLAGS --remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo" \
 		cargo auditable build --locked --release --bin pillion --target-dir target/release-packages $(if $(TARGET),--target $(TARGET))
 	packaging/build.sh target/release-packages/$(if $(TARGET),$(TARGET)/)release/pillion target/packages
@@ -71,4 +79,4 @@ setup: ## Installs what the tests need
 
 clean: ## Removes all that was built and installed into this folder
 	cargo clean
-	rm -rf fuzz/target fuzz/corpus tests/engines/node_modules tests/engines/.venv demo/node_modules benches/peers/node_modules
+	rm -rf fuzz/target fuzz/corpus console/dist console/node_modules tests/engines/node_modules tests/engines/.venv demo/node_modules benches/peers/node_modules

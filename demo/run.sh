@@ -33,7 +33,7 @@ else
   say "building Pillion: 5 to 15 minutes the first time, nearly all of it for the libraries that it uses"
 fi
 # No feature but the server, and nothing optimised: this is the quickest build.
-cargo build --locked --profile demo --no-default-features --features server --bin pillion
+cargo build --locked --profile demo --no-default-features --features server,console --bin pillion
 
 read -r database upstream handler clients admin < <(ask ports 5)
 chmod 755 "$folder"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing for one of the Makefile's targets, and nothing that the target does not need.
-#   tests/setup.sh [book | demo | test | bench | fuzz | instructions | packages | lint]      (default: test)
+#   tests/setup.sh [book | console | demo | test | bench | fuzz | instructions | packages | lint]      (default: test)
 # Debian packages come by apt-get; Node and Python packages and Rust's tools go into folders of this repository.
 # Says each step before it begins; does nothing twice.
 set -euo pipefail
@@ -71,10 +71,12 @@ install_python_packages() {
   touch tests/engines/.venv/installed
 }
 
-check_rust
-case $part in book | demo | test | bench | fuzz | instructions | packages | lint) ;; *) fail "there is no part \"$part\"" ;; esac
-need cmake cmake
-need cc build-essential
+[ "$part" = console ] || check_rust
+case $part in book | console | demo | test | bench | fuzz | instructions | packages | lint) ;; *) fail "there is no part \"$part\"" ;; esac
+[ "$part" = console ] || {
+  need cmake cmake
+  need cc build-essential
+}
 case $part in
 demo)
   need npm npm
@@ -92,11 +94,15 @@ test | bench)
   need_postgresql
   ;;
 instructions) need valgrind valgrind ;;
+console | lint) need npm npm ;;
 packages)
+  need npm npm
   need dpkg-shlibdeps dpkg-dev
   need_python
   ;;
 esac
+# The console is tested in a real browser.
+[ "$part" != test ] || need chromium chromium
 if [ "$part" = bench ]; then
   need nginx nginx-light
   need wrk wrk
@@ -105,6 +111,7 @@ fi
 install_debian_packages
 
 case $part in
+console) install_node_packages console "what the console is made of" ;;
 demo) install_node_packages demo PostGraphile ;;
 test | bench)
   install_node_packages tests/engines "PostGraphile, GraphQL Yoga, Express, NestJS, clients, what reads schemas"
@@ -126,6 +133,7 @@ fuzz)
   ;;
 book) install_rust_tool mdbook 0.5.4 ;;
 lint)
+  install_node_packages console "what the console is made of"
   has cargo-deny || install_rust_tool cargo-deny 0.18.9
   install_rust_tool mdbook 0.5.4
   ;;

@@ -1,0 +1,16 @@
+// Who may call this action.
+import type { JSX } from "preact";
+import { get } from "../../api/client";
+import type { ActionDetail } from "../../api/types";
+import { Loaded, useLoad } from "../../ui/load";
+import { PermissionGrid } from "../permission_grid";
+import type { Propose } from "./action";
+
+export function PermissionsTab({ action }: { action: ActionDetail; propose: Propose }): JSX.Element {
+  const roles = useLoad((signal) => get<{ roles: string[] }>("roles", signal), []);
+  return (
+    <Loaded of={roles} what="the roles">
+      {(data) => <PermissionGrid actions={[action]} roles={data.roles} onSaved={() => location.reload()} />}
+    </Loaded>
+  );
+}

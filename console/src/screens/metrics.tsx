@@ -1,0 +1,91 @@
+// Metrics: the catalogue with help, current values and a query to copy.
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { get } from "../api/client";
+import type { MetricRow } from "../api/types";
+import { Check, CopyButton, TextField } from "../ui/controls";
+import { Badge, Card, Empty, PageHead, Table } from "../ui/data";
+import { bytes, plural } from "../ui/format";
+import { Loaded, useLoad } from "../ui/load";
+
+const MAX_SAMPLES = 8;
+
+export function MetricsScreen(): JSX.Element {
+  const metrics = useLoad((signal) => get<{ metrics: MetricRow[] }>("metrics", signal), [], 10_000);
+  const [search, setSearch] = useState("");
+  const [used, setUsed] = useState(true);
+  return (
+    <div class="stack">
+      <PageHead title="Metrics" lead="All that /metrics has, with the values of this moment and a query for Prometheus to begin with." />
+      <Loaded of={metrics} what="the metrics">
+        {({ metrics: all }) => {
+          const found = all.filter((metric) => (!used || metric.samples.some(({ value }) => value !== 0)) && holds(metric, search));
+          return (
+            <Card flush>
+              <div class="identity">
+                <div class="grow">
+                  <TextField label="Search" value={search} onInput={setSearch} placeholder="name, words of the help" />
+                </div>
+                <Check label="Only what is not zero" checked={used} onChange={setUsed} />
+                <span class="muted">{plural(found.length, "metric")}</span>
+              </div>
+              {found.length ? <MetricTable of={found} /> : <Empty title="No metric is like this" />}
+            </Card>
+          );
+        }}
+      </Loaded>
+    </div>
+  );
+}
+
+function holds({ name, help, labels }: MetricRow, search: string): boolean {
+  const all = [name, help, ...labels].join(" ").toLowerCase();
+  return search.toLowerCase().split(/\s+/).every((word) => all.includes(word));
+}
+
+function MetricTable({ of }: { of: MetricRow[] }): JSX.Element {
+  const head = (
+    <tr>
+      <th scope="col">Metric</th>
+      <th scope="col">Now</th>
+      <th scope="col">PromQL</th>
+    </tr>
+  );
+  return (
+    <Table label="Metrics" head={head}>
+      {of.map((metric) => (
+        <tr key={metric.name}>
+          <th scope="row">
+            <code>{metric.name}</code> <Badge>{metric.type}</Badge>
+            <div class="muted small">{metric.help}</div>
+          </th>
+          <td>
+            <Samples of={metric} />
+          </td>
+          <td>
+            <div class="row">
+              <code class="grow">{metric.promql}</code>
+              <CopyButton label="Copy" text={() => metric.promql} />
+            </div>
+          </td>
+        </tr>
+      ))}
+    </Table>
+  );
+}
+
+function Samples({ of }: { of: MetricRow }): JSX.Element {
+  const shown = [...of.samples].sort((one, other) => other.value - one.value).slice(0, MAX_SAMPLES);
+  const value = (amount: number): string => (of.name.endsWith("_bytes") ? bytes(amount) : amount.toLocaleString(undefined, { maximumFractionDigits: 3 }));
+  return (
+    <>
+      {shown.map((sample, index) => (
+        <div key={index}>
+          <strong>{value(sample.value)}</strong> <span class="muted small">{Object.values(sample.labels).join(" · ")}</span>
+          {sample.sum !== undefined && sample.value ? <span class="muted small"> mean {(sample.sum / sample.value).toPrecision(3)}</span> : null}
+        </div>
+      ))}
+      {of.samples.length > shown.length ? <span class="muted small">and {of.samples.length - shown.length} more</span> : null}
+    </>
+  );
+}
