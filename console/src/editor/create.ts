@@ -70,6 +70,7 @@ function extensions(options: EditorOptions): Extension[] {
     EditorState.readOnly.of(options.readOnly),
     EditorView.contentAttributes.of({ "aria-label": options.label, spellcheck: "false", autocapitalize: "off" }),
     EditorView.updateListener.of((update) => update.docChanged && options.onChange(update.state.doc.toString())),
+    typedOverSelection,
     // Tab leaves the editor, so that the keyboard alone is enough for the whole page.
     Prec.highest(keymap.of([run])),
     keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...historyKeymap, ...completionKeymap, ...lintKeymap]),
@@ -78,6 +79,23 @@ function extensions(options: EditorOptions): Extension[] {
     look,
   ];
 }
+
+/**
+ * Text typed over a selection. Chromium would put it into an element with a style attribute that repeats the colour of the old text, which the
+ * content security policy forbids; so the editor replaces the selection itself, through the same handlers.
+ */
+const typedOverSelection = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { from, to, empty } = view.state.selection.main;
+    if (event.inputType !== "insertText" || !event.data || empty || view.composing || view.state.readOnly) return false;
+    event.preventDefault();
+    const text = event.data;
+    const insert = () => view.state.update(view.state.replaceSelection(text), { userEvent: "input.type", scrollIntoView: true });
+    const isHandled = view.state.facet(EditorView.inputHandler).some((handle) => handle(view, from, to, text, insert));
+    if (!isHandled) view.dispatch(insert());
+    return true;
+  },
+});
 
 function language(name: Language): Extension {
   if (name === "graphql") return graphql(undefined, { showErrorOnInvalidSchema: false });

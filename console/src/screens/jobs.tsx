@@ -152,11 +152,11 @@ export function JobCommands({ job, onChanged }: { job: JobRow; onChanged: () => 
   return (
     <>
       {waits ? (
-        <Button kind="quiet" label={`Cancel ${job.id}`} onClick={() => act("cancel", {}, "The job is cancelled.")}>
+        <Button label={`Cancel ${job.id}`} onClick={() => act("cancel", {}, "The job is cancelled.")}>
           Cancel
         </Button>
       ) : (
-        <Button kind="quiet" label={`Retry ${job.id}`} onClick={() => (job.status === "completed" ? setAsking(true) : act("retry", { force: false }, "The job is waiting again."))}>
+        <Button label={`Retry ${job.id}`} onClick={() => (job.status === "completed" ? setAsking(true) : act("retry", { force: false }, "The job is waiting again."))}>
           Retry
         </Button>
       )}

@@ -30,7 +30,10 @@ export function Palette({ screens, onClose }: PaletteProps): JSX.Element {
     void get<ActionList>("actions").then(({ actions }) => setActions(actions.map(({ name }) => name)), () => undefined);
   }, []);
   const entries = useMemo(() => all(screens, actions), [screens, actions]);
-  const found = entries.filter(({ title }) => matches(title, text)).slice(0, SHOWN);
+  const begins = ({ title }: Entry) => title.toLowerCase().startsWith(text.toLowerCase());
+  const matching = entries.filter(({ title }) => matches(title, text));
+  // Names that begin with the text come first.
+  const found = [...matching.filter(begins), ...matching.filter((entry) => !begins(entry))].slice(0, SHOWN);
   const run = (entry: Entry | undefined) => {
     dialog.current?.close();
     void entry?.run();

@@ -79,7 +79,7 @@ function PolicyDialog({ policy, onClose, onSet }: { policy: Policy; onClose: () 
         onInput={setValue}
         hint={
           <>
-            As in <code>pillion.yaml</code>: a number, a duration such as <code>30s</code>, a rate such as <code>10/s</code>, or JSON. {policy.origin === "default" ? null : <Badge>{policy.origin}</Badge>}
+            As in <code>pillion.yaml</code>: a number, a duration such as <code>30s</code>, a list such as <code>[5 per 60s]</code>, or JSON. {policy.origin === "default" ? null : <Badge>{policy.origin}</Badge>}
           </>
         }
       />
@@ -87,6 +87,12 @@ function PolicyDialog({ policy, onClose, onSet }: { policy: Policy; onClose: () 
   );
 }
 
-const read = (value: string): Json => parseJson(value) ?? value;
+/** JSON, or the text as it is; a list without quotes, as in YAML, is a list of texts. */
+function read(value: string): Json {
+  const list = /^\[(.*)\]$/.exec(value)?.[1];
+  const json = parseJson(value);
+  if (json !== undefined) return json;
+  return list === undefined ? value : list.split(",").map((element) => element.trim());
+}
 
 const snippet = (action: string, { name, value }: Policy): string => `actions:\n  ${action}:\n    ${name}: ${value === null ? "" : JSON.stringify(value)}\n`;

@@ -1,0 +1,156 @@
+// Cases in which actions are made and changed: create, derive, import, transform, save in two tabs.
+import { button, edit, expect, go, save, settings } from "./browser.mjs";
+
+const DEFINITION = `type Query {
+  quote(productId: Int!): Quote
+}
+
+type Quote {
+  total: Float!
+  currency: String!
+}
+`;
+
+/** The upstream's field beside which actions are asked for. */
+const PRODUCT = { postgraphile: "productById(id: 1)", hasura: "products_by_pk(id: 1)" }[settings.upstream];
+
+export async function create_try_permit_and_query_as_a_role({ page }) {
+  await go(page, "actions");
+  await button(page, "Create action").click();
+  await edit(page, "Definition", DEFINITION.replace("): Quote", "): Quot"));
+  await page.getByLabel("Handler", { exact: true }).fill("{{HANDLERS}}/quote");
+  const wrong = page.getByRole("list", { name: "Diagnostics of the new action" });
+  await wrong.getByText("Quot").first().waitFor();
+  expect((await wrong.textContent()).includes("^"), "a diagnostic without its caret");
+  await edit(page, "Definition", DEFINITION);
+  await page.getByText("quote can be created.").waitFor();
+  await button(page, "Preview").click();
+  await save(page);
+  await page.getByRole("heading", { name: /quote$/ }).waitFor();
+
+  await page.getByRole("tab", { name: "Try" }).click();
+  await edit(page, "Arguments", '{ "productId": 1 }');
+  await button(page, "Call").click();
+  await page.getByRole("region", { name: "Response" }).getByText("99.5").waitFor();
+  await page.getByRole("list", { name: "Steps of the request" }).getByText("handler").first().waitFor();
+
+  await page.getByRole("tab", { name: "Permissions" }).click();
+  await page.getByLabel("Add a role").fill("clerk");
+  await button(page, "Add column").click();
+  await page.getByLabel("clerk may call quote").check();
+  await button(page, "Preview").click();
+  await save(page);
+  await page.getByLabel("clerk may call quote").and(page.locator(":checked")).waitFor();
+
+  await queryAs(page, "clerk", 200, '"total": 99.5');
+  await queryAs(page, "passerby", 200, "errors");
+}
+
+async function queryAs(page, role, status, expected) {
+  await go(page, "playground");
+  await page.getByText("Role", { exact: true }).first().click();
+  await page.getByLabel("Role", { exact: true }).last().fill(role);
+  await edit(page, "Operation", `{ ${PRODUCT} { id } quote(productId: 1) { total } }`);
+  await button(page, "Run").click();
+  await page.getByText(`status ${status}`).waitFor();
+  await page.getByRole("region", { name: "Response" }).getByText(expected).first().waitFor();
+  if (expected === "errors") return;
+  await page.getByRole("tab", { name: "Plan" }).click();
+  await page.getByRole("heading", { name: /Upstream/ }).waitFor();
+  await page.getByRole("heading", { name: /Action quote/ }).waitFor();
+  await page.getByRole("tab", { name: "Timing" }).click();
+  await page.getByRole("list", { name: "Steps of the request" }).waitFor();
+  await page.getByRole("tab", { name: "Copy as" }).click();
+  await page.getByRole("region", { name: "curl" }).getByText("$HASURA_GRAPHQL_ADMIN_SECRET").waitFor();
+}
+
+export async function derive_an_action_from_an_operation({ page }) {
+  const operation = `query ($id: Int!) { ${PRODUCT.replace("1", "$id")} { id name } }`;
+  await go(page, "playground");
+  await edit(page, "Operation", operation);
+  await button(page, "Derive an action").click();
+  const dialog = page.locator("dialog[open]");
+  await dialog.getByLabel("Name of the action").fill("findProduct");
+  await dialog.getByLabel("Handler", { exact: true }).fill("{{HANDLERS}}/derived");
+  await page.getByText("findProduct can be created.").waitFor();
+  await button(dialog, "Preview").click();
+  await page.getByText("findProduct(id: Int!)").first().waitFor();
+  await save(page);
+  await page.getByRole("tab", { name: "Try" }).click();
+  await edit(page, "Arguments", '{ "id": 1 }');
+  await button(page, "Call").click();
+  await page.getByRole("region", { name: "Response" }).getByText('"derived"').waitFor();
+}
+
+const OPENAPI = `openapi: 3.1.0
+info: { title: Pets, version: "1" }
+servers: [{ url: "http://pets.example/v1" }]
+paths:
+  /pets/{id}:
+    get:
+      operationId: petById
+      summary: "A pet <img src=x onerror=\\"window.hostile='openapi'\\">"
+      parameters: [{ name: id, in: path, required: true, schema: { type: integer } }]
+      responses:
+        "200": { description: ok, content: { application/json: { schema: { $ref: "#/components/schemas/Pet" } } } }
+  /broken:
+    get:
+      operationId: brokenOperation
+      responses:
+        "200": { description: ok, content: { application/json: { schema: { $ref: "#/components/schemas/Nothing" } } } }
+components:
+  schemas:
+    Pet: { type: object, required: [name], properties: { name: { type: string } } }
+`;
+
+export async function import_openapi_with_one_broken_operation({ page }) {
+  await go(page, "import");
+  await page.getByText("Text", { exact: true }).click();
+  await page.getByLabel("OpenAPI text").fill(OPENAPI);
+  await button(page, "Read operations").click();
+  await page.getByText("petById(id: Int!): Pet").first().waitFor();
+  await page.getByRole("list", { name: "Left out" }).getByText("broken", { exact: false }).first().waitFor();
+  await button(page, "Preview").click();
+  await save(page);
+  await page.getByRole("table").getByRole("link", { name: "petById" }).waitFor();
+}
+
+export async function a_transform_with_an_error_shows_its_caret({ page }) {
+  await go(page, "actions/offer?tab=transform");
+  await page.getByText("Template", { exact: true }).click();
+  await edit(page, "Template of the request body", '{ "id": {{$body.input.productId }');
+  const wrong = page.getByRole("list", { name: "Errors of the templates" });
+  await wrong.waitFor();
+  expect((await wrong.textContent()).includes("^"), "no caret");
+  await page.getByText("A template has an error, so there is no result").waitFor();
+  expect(await button(page, "Preview").isDisabled(), "a template with an error can be saved");
+  await edit(page, "Template of the request body", '{ "product": {{$body.input.productId}} }');
+  await page.getByRole("region", { name: "Body after" }).getByText('"product"').waitFor();
+  await button(page, "Preview").click();
+  await save(page);
+}
+
+export async function two_tabs_that_save_at_once({ page, context }) {
+  const other = await context.newPage();
+  for (const [tab, limit] of [[page, "21"], [other, "22"]]) {
+    await go(tab, "actions/hostile?tab=handler");
+    await tab.getByLabel("Time limit in seconds").fill(limit);
+    await button(tab, "Preview").click();
+    await tab.locator("dialog[open] .diff").first().waitFor();
+  }
+  await save(page);
+  const dialog = other.locator("dialog[open]");
+  await button(dialog, "Save").click();
+  await dialog.getByText("The files have changed since this preview, so nothing was written.").waitFor();
+  await button(dialog, "Preview again").click();
+  await dialog.locator(".diff").getByText("21").waitFor();
+  await save(other);
+}
+
+export const CASES = [
+  create_try_permit_and_query_as_a_role,
+  derive_an_action_from_an_operation,
+  import_openapi_with_one_broken_operation,
+  a_transform_with_an_error_shows_its_caret,
+  two_tabs_that_save_at_once,
+];
