@@ -1,5 +1,5 @@
 // Cases in which actions are made and changed: create, derive, import, transform, save in two tabs.
-import { button, edit, expect, go, save, settings } from "./browser.mjs";
+import { axe, button, edit, expect, go, save, settings } from "./browser.mjs";
 
 const DEFINITION = `type Query {
   quote(productId: Int!): Quote
@@ -142,6 +142,8 @@ export async function two_tabs_that_save_at_once({ page, context }) {
   const dialog = other.locator("dialog[open]");
   await button(dialog, "Save").click();
   await dialog.getByText("The files have changed since this preview, so nothing was written.").waitFor();
+  const findings = await axe(other);
+  expect(findings.length === 0, findings.join("; "));
   await button(dialog, "Preview again").click();
   await dialog.locator(".diff").getByText("21").waitFor();
   await save(other);

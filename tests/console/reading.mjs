@@ -10,8 +10,7 @@ const SCREENS = [
 async function settled(page, path) {
   await go(page, path);
   await page.locator("h1, h3").first().waitFor();
-  await page.waitForLoadState("networkidle");
-  await page.locator(".progress").waitFor({ state: "detached" }).catch(() => undefined);
+  await page.waitForFunction(() => !document.querySelector('.progress, .editor[data-ready="false"]'));
 }
 
 async function everyScreen(browser, theme, width, look) {
@@ -69,6 +68,8 @@ export async function everything_by_keyboard({ page }) {
   await page.keyboard.press("Control+k");
   await page.keyboard.type("offer");
   await page.getByRole("option", { name: /^offer/, selected: true }).waitFor();
+  const findings = await axe(page);
+  expect(findings.length === 0, findings.join("; "));
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: /offer$/, level: 1 }).waitFor();
   await tabTo(page, "Definition");

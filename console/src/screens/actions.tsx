@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { get } from "../api/client";
 import type { ActionList, ActionRow, Change } from "../api/types";
+import { operationToDerive } from "../state/handover";
 import { href, navigate, replaceQuery, route } from "../state/router";
 import { Button, TextField } from "../ui/controls";
 import { Badge, Card, Empty, PageHead, Table } from "../ui/data";
@@ -20,7 +21,10 @@ export function ActionsScreen(): JSX.Element {
   const [search, setSearch] = useState("");
   const dialog = route.value.query.get("new");
   const view = route.value.query.get("view");
-  const close = () => replaceQuery({ new: null });
+  const close = () => {
+    operationToDerive.value = null;
+    replaceQuery({ new: null });
+  };
   return (
     <div class="stack">
       <PageHead title="Actions" lead="Fields that a handler resolves, beside those of the upstream. What is shown here is in the metadata files; what is changed here is written there, as a diff.">
@@ -57,7 +61,7 @@ export function ActionsScreen(): JSX.Element {
       {dialog === "create" || dialog === "derive" ? (
         <NewAction
           kind={dialog}
-          operation={history.state?.operation ?? null}
+          operation={operationToDerive.value}
           onClose={close}
           onChange={(made, name) => setChange({ title: `Create ${name}`, change: made, after: name })}
         />

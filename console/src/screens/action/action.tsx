@@ -55,7 +55,7 @@ export function ActionScreen({ name }: { name: string }): JSX.Element {
           <>
             <Head of={data} propose={propose} />
             <Tabs label={`Action ${name}`} tabs={TABS.map(([id, text]) => [id, text])} selected={tab} onSelect={(chosen) => replaceQuery({ tab: chosen === "definition" ? null : chosen })}>
-              {content(tab, data, propose)}
+              {content(tab, data, propose, action.reload)}
             </Tabs>
           </>
         )}
@@ -76,7 +76,7 @@ export function ActionScreen({ name }: { name: string }): JSX.Element {
   );
 }
 
-function content(tab: Tab, action: ActionDetail, propose: Propose): ComponentChildren {
+function content(tab: Tab, action: ActionDetail, propose: Propose, reload: () => unknown): ComponentChildren {
   const props = { action, propose };
   // What was typed belongs to the text that was loaded: another revision begins afresh.
   const key = `${action.name} ${action.revision}`;
@@ -88,7 +88,7 @@ function content(tab: Tab, action: ActionDetail, propose: Propose): ComponentChi
     case "transform":
       return <TransformTab key={key} {...props} />;
     case "permissions":
-      return <PermissionsTab key={key} {...props} />;
+      return <PermissionsTab key={key} action={action} onSaved={reload} />;
     case "relationships":
       return <RelationshipsTab key={key} {...props} />;
     case "policies":

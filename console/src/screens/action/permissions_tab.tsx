@@ -4,13 +4,12 @@ import { get } from "../../api/client";
 import type { ActionDetail } from "../../api/types";
 import { Loaded, useLoad } from "../../ui/load";
 import { PermissionGrid } from "../permission_grid";
-import type { Propose } from "./action";
 
-export function PermissionsTab({ action }: { action: ActionDetail; propose: Propose }): JSX.Element {
+export function PermissionsTab({ action, onSaved }: { action: ActionDetail; onSaved: () => unknown }): JSX.Element {
   const roles = useLoad((signal) => get<{ roles: string[] }>("roles", signal), []);
   return (
     <Loaded of={roles} what="the roles">
-      {(data) => <PermissionGrid actions={[action]} roles={data.roles} onSaved={() => location.reload()} />}
+      {(data) => <PermissionGrid actions={[action]} roles={data.roles} onSaved={onSaved} />}
     </Loaded>
   );
 }

@@ -1,4 +1,4 @@
-// One call of the action: arguments as JSON, as a chosen identity; what was sent, and what came back.
+// One call of the action: arguments by a form or as JSON, as a chosen identity; what was sent, and what came back.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { get, parseJson } from "../../api/client";
@@ -10,6 +10,7 @@ import { Card } from "../../ui/data";
 import { pretty } from "../../ui/format";
 import { useLoad } from "../../ui/load";
 import { Problem } from "../../ui/problem";
+import { ArgumentForm } from "./argument_form";
 import { IdentityBar } from "../identity_bar";
 import { ResultView } from "../playground/outcome";
 import { PlanView } from "../playground/plan_view";
@@ -47,7 +48,8 @@ export function TryTab({ action }: { action: ActionDetail }): JSX.Element {
             </>
           }
         >
-          <Editor label="Arguments" language="json" size="m" value={text} onChange={setText} onRun={start} diagnostics={valid ? NONE : NOT_JSON} />
+          {valid ? <ArgumentForm definition={action.definition} action={action.name} value={given} onChange={(value) => setText(pretty(value))} /> : null}
+          <Editor label="Arguments" language="json" size="s" value={text} onChange={setText} onRun={start} diagnostics={valid ? NONE : NOT_JSON} />
           <details class="more">
             <summary>Operation</summary>
             <Editor label="Operation" language="sdl" size="s" value={query} onChange={setOperation} onRun={start} />

@@ -6,6 +6,7 @@ import { get, parseJson, query as parameters } from "../../api/client";
 import type { Diagnostic, Json, Operation, Overview } from "../../api/types";
 import { Editor } from "../../editor/editor";
 import { chosenIdentity, identity } from "../../state/identity";
+import { operationToDerive } from "../../state/handover";
 import { href, navigate } from "../../state/router";
 import { Button, Field, Segments, Select } from "../../ui/controls";
 import { Card, PageHead } from "../../ui/data";
@@ -122,8 +123,8 @@ export function PlaygroundScreen(): JSX.Element {
 }
 
 function navigateToDerive(operation: string): void {
+  operationToDerive.value = operation;
   navigate(`${href("actions")}?new=derive`);
-  history.replaceState({ operation }, "");
 }
 
 function operationNames(document: string): string[] {
