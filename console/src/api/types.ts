@@ -74,7 +74,7 @@ export interface CheckReport {
 }
 
 export interface DoctorReport {
-  items: { status: "pass" | "warn" | "fail" | "skip"; title: string; detail?: string | null; help?: string | null }[];
+  items: { check: string; status: string; found?: string | null; help?: string | null; manual?: string | null }[];
 }
 
 export type Identity =

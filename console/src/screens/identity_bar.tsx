@@ -11,7 +11,7 @@ export function IdentityBar({ roles }: { roles: string[] }): JSX.Element {
     identity.value = { ...choice, ...part };
   };
   return (
-    <div class="identity">
+    <div class="identity top">
       <Segments
         label="Ask as"
         value={choice.kind}

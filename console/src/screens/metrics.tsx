@@ -5,7 +5,7 @@ import { get } from "../api/client";
 import type { MetricRow } from "../api/types";
 import { Check, CopyButton, TextField } from "../ui/controls";
 import { Badge, Card, Empty, PageHead, Table } from "../ui/data";
-import { bytes, plural } from "../ui/format";
+import { bytes, date, duration, plural } from "../ui/format";
 import { Loaded, useLoad } from "../ui/load";
 
 const MAX_SAMPLES = 8;
@@ -29,7 +29,7 @@ export function MetricsScreen(): JSX.Element {
                 <Check label="Only what is not zero" checked={used} onChange={setUsed} />
                 <span class="muted">{plural(found.length, "metric")}</span>
               </div>
-              {found.length ? <MetricTable of={found} /> : <Empty title="No metric is like this" />}
+              {found.length ? <MetricTable of={found} used={used} /> : <Empty title="No metric is like this" />}
             </Card>
           );
         }}
@@ -43,7 +43,7 @@ function holds({ name, help, labels }: MetricRow, search: string): boolean {
   return search.toLowerCase().split(/\s+/).every((word) => all.includes(word));
 }
 
-function MetricTable({ of }: { of: MetricRow[] }): JSX.Element {
+function MetricTable({ of, used }: { of: MetricRow[]; used: boolean }): JSX.Element {
   const head = (
     <tr>
       <th scope="col">Metric</th>
@@ -60,7 +60,7 @@ function MetricTable({ of }: { of: MetricRow[] }): JSX.Element {
             <div class="muted small">{metric.help}</div>
           </th>
           <td>
-            <Samples of={metric} />
+            <Samples of={metric} used={used} />
           </td>
           <td>
             <div class="row">
@@ -74,18 +74,28 @@ function MetricTable({ of }: { of: MetricRow[] }): JSX.Element {
   );
 }
 
-function Samples({ of }: { of: MetricRow }): JSX.Element {
-  const shown = [...of.samples].sort((one, other) => other.value - one.value).slice(0, MAX_SAMPLES);
-  const value = (amount: number): string => (of.name.endsWith("_bytes") ? bytes(amount) : amount.toLocaleString(undefined, { maximumFractionDigits: 3 }));
+function Samples({ of, used }: { of: MetricRow; used: boolean }): JSX.Element {
+  const samples = used ? of.samples.filter(({ value }) => value !== 0) : of.samples;
+  const shown = [...samples].sort((one, other) => other.value - one.value).slice(0, MAX_SAMPLES);
+  const value = (amount: number): string => (of.type === "histogram" ? amount.toLocaleString() : inUnit(of.name, amount));
   return (
     <>
       {shown.map((sample, index) => (
         <div key={index}>
           <strong>{value(sample.value)}</strong> <span class="muted small">{Object.values(sample.labels).join(" · ")}</span>
-          {sample.sum !== undefined && sample.value ? <span class="muted small"> mean {(sample.sum / sample.value).toPrecision(3)}</span> : null}
+          {sample.sum !== undefined && sample.value ? <span class="muted small"> mean {inUnit(of.name, sample.sum / sample.value)}</span> : null}
         </div>
       ))}
-      {of.samples.length > shown.length ? <span class="muted small">and {of.samples.length - shown.length} more</span> : null}
+      {samples.length > shown.length ? <span class="muted small">and {samples.length - shown.length} more</span> : null}
     </>
   );
+}
+
+/** The unit of a metric is the end of its name. */
+function inUnit(name: string, amount: number): string {
+  const unit = name.replace(/_total$/, "");
+  if (unit.endsWith("_bytes")) return bytes(amount);
+  if (unit.endsWith("_timestamp_seconds")) return date(new Date(amount * 1000).toISOString());
+  if (unit.endsWith("_seconds")) return duration(amount * 1000);
+  return amount.toLocaleString(undefined, { maximumFractionDigits: 3 });
 }

@@ -229,7 +229,7 @@ function Checks(): JSX.Element {
   );
 }
 
-const RESULTS: Record<string, Tone> = { passed: "ok", pass: "ok", failed: "error", fail: "error", warn: "warn", not_checked: "warn" };
+const RESULTS: Record<string, Tone> = { passed: "ok", failed: "error", warning: "warn", not_checked: "warn" };
 
 function CheckResult({ of }: { of: CheckReport }): JSX.Element {
   return (
@@ -259,14 +259,14 @@ function CheckResult({ of }: { of: CheckReport }): JSX.Element {
 function DoctorResult({ of }: { of: DoctorReport }): JSX.Element {
   return (
     <Table label="Doctor" head={<HeadRow of={["Result", "What", "Detail"]} />}>
-      {of.items.map(({ status, title, detail, help }) => (
-        <tr key={title}>
+      {of.items.map(({ status, check, found, help }) => (
+        <tr key={check}>
           <td>
             <Badge tone={RESULTS[status] ?? ""}>{status}</Badge>
           </td>
-          <td>{title}</td>
+          <td>{check}</td>
           <td class="wrap">
-            {detail}
+            {found}
             {help ? <div class="muted">{help}</div> : null}
           </td>
         </tr>

@@ -1,6 +1,6 @@
 // The command palette: screens, actions and commands by a few letters of their names.
 import type { JSX } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { get, post } from "../api/client";
 import type { ActionList } from "../api/types";
 import { href, navigate } from "../state/router";
@@ -25,8 +25,9 @@ export function Palette({ screens, onClose }: PaletteProps): JSX.Element {
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
   const [actions, setActions] = useState<string[]>([]);
+  // Before the next key, which may come at once.
+  useLayoutEffect(() => dialog.current?.showModal(), []);
   useEffect(() => {
-    dialog.current?.showModal();
     void get<ActionList>("actions").then(({ actions }) => setActions(actions.map(({ name }) => name)), () => undefined);
   }, []);
   const entries = useMemo(() => all(screens, actions), [screens, actions]);

@@ -37,7 +37,8 @@ export function Diagnostics({ of, label }: { of: Diagnostic[]; label?: string })
 
 function DiagnosticText({ of }: { of: Diagnostic }): JSX.Element {
   const rendered = of.text?.trimEnd();
-  if (rendered?.includes("\n")) {
+  // Without a place there is no excerpt, and nothing that has to stand below something else.
+  if (of.line && rendered?.includes("\n")) {
     return (
       <pre tabIndex={0} role="group" aria-label={`${of.severity}: ${of.message}`}>
         {rendered}

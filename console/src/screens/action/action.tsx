@@ -141,7 +141,7 @@ function Head({ of, propose }: { of: ActionDetail; propose: Propose }): JSX.Elem
         <Badge>{of.operation}</Badge>
         <Badge tone={of.kind === "asynchronous" ? "info" : ""}>{of.kind}</Badge>
         {of.served ? null : <Badge tone="warn">not in effect</Badge>}
-        <Breaker state={of.breaker} />
+        {of.breaker ? <Breaker state={of.breaker} /> : null}
         <span class="muted small">
           {rate(of.requests_per_second)} · errors {share(of.error_share)} · p99 {duration(of.p99_ms)} ·{" "}
           <code>

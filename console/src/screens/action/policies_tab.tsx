@@ -15,7 +15,7 @@ export function PoliciesTab({ action, propose }: { action: ActionDetail; propose
   const [editing, setEditing] = useState<Policy>();
   const set = (policy: Policy, value: Json) => {
     setEditing(undefined);
-    propose(`${policy.name} of ${action.name}`, { kind: "settings", action: action.name, set: { [policy.name]: value } });
+    propose(`${policy.name} of ${action.name}`, { kind: "settings", action: action.name, set: { [settingOf(policy)]: value } });
   };
   const head = (
     <tr>
@@ -43,9 +43,11 @@ export function PoliciesTab({ action, propose }: { action: ActionDetail; propose
               <td>
                 <div class="row end nowrap">
                   <CopyButton label="Copy snippet" text={() => snippet(action.name, policy)} />
-                  <Button label={`Change ${policy.name}`} onClick={() => setEditing(policy)}>
-                    Change
-                  </Button>
+                  {policy.key.startsWith("actions.") ? (
+                    <Button label={`Change ${policy.name}`} onClick={() => setEditing(policy)}>
+                      Change
+                    </Button>
+                  ) : null}
                 </div>
               </td>
             </tr>
@@ -60,7 +62,7 @@ export function PoliciesTab({ action, propose }: { action: ActionDetail; propose
 }
 
 function PolicyDialog({ policy, onClose, onSet }: { policy: Policy; onClose: () => void; onSet: (value: Json) => void }): JSX.Element {
-  const [value, setValue] = useState(policy.value === null ? "" : text(policy.value));
+  const [value, setValue] = useState(inFile(policy));
   const footer = (
     <>
       {policy.origin === "default" ? null : <Button onClick={() => onSet(null)}>Remove from the file</Button>}
@@ -95,4 +97,17 @@ function read(value: string): Json {
   return list === undefined ? value : list.split(",").map((element) => element.trim());
 }
 
-const snippet = (action: string, { name, value }: Policy): string => `actions:\n  ${action}:\n    ${name}: ${value === null ? "" : JSON.stringify(value)}\n`;
+/** The key of `actions.NAME` that decides: a policy may be a part of it. */
+const settingOf = (policy: Policy): string => policy.key.split(".").at(-1) ?? policy.name;
+
+/** The value as the file has it. */
+function inFile(policy: Policy): string {
+  const { value } = policy;
+  const setting = settingOf(policy);
+  if (setting === "cache") return JSON.stringify({ ttl: typeof value === "number" ? `${value}s` : "60s" });
+  if (setting === "circuit_breaker") return JSON.stringify(value !== null && value !== false);
+  if (setting !== policy.name) return "";
+  return value === null ? "" : text(value);
+}
+
+const snippet = (action: string, policy: Policy): string => `actions:\n  ${action}:\n    ${settingOf(policy)}: ${inFile(policy)}\n`;
