@@ -39,10 +39,14 @@ function DiagnosticText({ of }: { of: Diagnostic }): JSX.Element {
   const rendered = of.text?.trimEnd();
   // Without a place there is no excerpt, and nothing that has to stand below something else.
   if (of.line && rendered?.includes("\n")) {
+    const [message, ...excerpt] = rendered.split("\n");
     return (
-      <pre tabIndex={0} role="group" aria-label={`${of.severity}: ${of.message}`}>
-        {rendered}
-      </pre>
+      <>
+        <code class="wrap">{message}</code>
+        <pre tabIndex={0} role="group" aria-label={`Excerpt of ${place(of)}`}>
+          {excerpt.join("\n")}
+        </pre>
+      </>
     );
   }
   return (

@@ -1,10 +1,11 @@
 // The definition of an action and its types as SDL, with diagnostics as one types.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { ActionDetail, Change } from "../../api/types";
+import type { ActionDetail, Change, Diagnostic } from "../../api/types";
 import { Editor } from "../../editor/editor";
 import { Button } from "../../ui/controls";
 import { Card } from "../../ui/data";
+import { plural } from "../../ui/format";
 import { Diagnostics, Problem } from "../../ui/problem";
 import { useLivePreview } from "../live_preview";
 import type { Propose } from "./action";
@@ -18,7 +19,7 @@ export function DefinitionTab({ action, propose }: { action: ActionDetail; propo
   const side = (
     <>
       <span class="muted small" role="status">
-        {!changed ? "as in the files" : busy ? "Checking …" : preview?.ok ? "no errors" : "has errors"}
+        {!changed ? "as in the files" : busy ? "Checking …" : found(diagnostics)}
       </span>
       <Button disabled={!changed} onClick={() => setText(action.definition)}>
         Undo
@@ -36,4 +37,10 @@ export function DefinitionTab({ action, propose }: { action: ActionDetail; propo
       <p class="muted small">The field of the action and the types that only actions have. Types of the upstream can be used by their names.</p>
     </Card>
   );
+}
+
+function found(diagnostics: Diagnostic[]): string {
+  const errors = diagnostics.filter(({ severity }) => severity === "error").length;
+  const warnings = diagnostics.length - errors;
+  return `${errors ? plural(errors, "error") : "no errors"}${warnings ? `, ${plural(warnings, "warning")}` : ""}`;
 }

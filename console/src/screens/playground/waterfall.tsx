@@ -19,7 +19,7 @@ export function Waterfall({ of }: { of: RunResult }): JSX.Element {
         const from = (step.start_ms / total) * 100;
         const width = Math.max((step.duration_ms / total) * 100, 0.4);
         return (
-          <div class={`step ${step.name.startsWith("upstream") ? "upstream" : ""} ${step.failed ? "failed" : ""}`} role="listitem" key={index}>
+          <div class={`step ${kindOf(step.name)} ${step.failed ? "failed" : ""}`} role="listitem" key={index}>
             <span class="name">
               {step.name}
               {step.label ? <code> {step.label}</code> : null}
@@ -37,4 +37,10 @@ export function Waterfall({ of }: { of: RunResult }): JSX.Element {
       </div>
     </div>
   );
+}
+
+/** Calls of others stand out; `run` is what they are in. */
+function kindOf(name: string): string {
+  if (name.startsWith("upstream")) return "upstream";
+  return name === "run" ? "wait" : "";
 }
