@@ -48,7 +48,13 @@ mod admin;
 #[cfg(feature = "server")]
 mod auth;
 #[cfg(feature = "server")]
+mod changes;
+#[cfg(feature = "server")]
+mod check;
+#[cfg(feature = "server")]
 mod cli;
+#[cfg(feature = "server")]
+mod doctor;
 #[cfg(feature = "server")]
 mod downstream;
 #[cfg(feature = "server")]

@@ -3,7 +3,6 @@
 
 mod access;
 mod endpoints;
-mod jobs;
 
 use std::sync::Arc;
 
@@ -18,6 +17,7 @@ use url::form_urlencoded;
 use crate::admin::access::Denied;
 use crate::config::settings::JobStoreSettings;
 use crate::handler::policy;
+use crate::job_runner::operator_api;
 use crate::model::action::ActionSchema;
 use crate::model::label::Label;
 use crate::model::source::Diagnostic;
@@ -102,7 +102,7 @@ impl Admin {
 type ApiResponse = (StatusCode, &'static str, Vec<u8>);
 
 async fn jobs_response(services: &Services, method: &Method, path: &str, query: &str) -> ApiResponse {
-    in_json(jobs::handle(services, method, path, query).await)
+    in_json(operator_api::handle(services, method, path, query).await)
 }
 
 fn in_json((status, response): (StatusCode, Value)) -> ApiResponse {

@@ -1,6 +1,5 @@
 //! `pillion codegen`: writes projects of handlers for actions, or only their types.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -9,15 +8,11 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Value, json};
 
-use crate::cli::{NO_UPSTREAM, config_file, flag_of, report};
+use crate::changes::handlers::{NotGenerated, project};
+use crate::cli::{report, source_of};
 use crate::codegen::changes::{Change, changes_of};
-use crate::codegen::generate;
-use crate::codegen::options::{Framework, Options};
+use crate::codegen::options::Framework;
 use crate::codegen::project::{GeneratedFile, Project};
-use crate::config::action_settings::{self, ActionSettings};
-use crate::config::load::{Assumed, Loaded, load_assuming, read_file, text_of};
-use crate::config::yaml;
-use crate::session::claims::ClaimsPlace;
 
 /// The folder of a project.
 const OUTPUT: &str = "handlers";
@@ -120,66 +115,17 @@ pub(crate) fn arguments_after_edit() -> [Arg; 2] {
 /// What the configuration makes.
 fn project_of(arguments: &ArgMatches, framework: &str, actions: Vec<String>) -> Result<Project, String> {
     let framework = Framework::of_name(framework).ok_or("error: --framework: there is no such one")?;
-    let settings = settings_of_actions(arguments);
-    let loaded = loaded(arguments, &settings)?;
-    let options = options_of(framework, actions, &settings, &loaded);
-    generate(&loaded.schema, &options)
-        .map_err(|errors| errors.iter().map(|error| format!("error: {error}")).collect::<Vec<_>>().join("\n"))
+    project(&source_of(arguments), framework, actions).map_err(|failure| match failure {
+        NotGenerated::Configuration(found) => report(&found),
+        NotGenerated::Actions(errors) => {
+            errors.iter().map(|error| format!("error: {error}")).collect::<Vec<_>>().join("\n")
+        }
+    })
 }
 
 fn write_all(changes: &[(&GeneratedFile, Change)], folder: &Path) -> Result<(), String> {
     let written = changes.iter().filter(|(_, change)| change.is_written());
     written.clone().try_for_each(|(file, _)| write(&folder.join(&file.path), &file.text))
-}
-
-/// What `pillion.yaml` says of single actions. What is wrong with it is found when everything is loaded.
-fn settings_of_actions(arguments: &ArgMatches) -> Vec<(String, ActionSettings)> {
-    let file = config_file(arguments).and_then(|path| read_file(path).ok());
-    let node = file.and_then(|source| yaml::parse(&source).ok());
-    action_settings::read(node.as_ref(), &mut Vec::new()).into_iter().collect()
-}
-
-/// Any address: a variable that is not set here may be set where Pillion runs, which `pillion check` looks at.
-const UNSET: &str = "http://variable.invalid";
-
-/// Any secret that signs.
-const UNSET_SIGNING_SECRET: &str = "whsec_dW5zZXQtdW5zZXQtdW5zZXQtdW5zZXQtdW5zZXQt";
-
-/// The configuration. Secrets need not be known where code is generated.
-fn loaded(arguments: &ArgMatches, settings: &[(String, ActionSettings)]) -> Result<Loaded, String> {
-    let mut assumed = NO_UPSTREAM.to_vec();
-    let has_secret = ["auth.admin_secret", "auth.admin_secrets"]
-        .iter()
-        .any(|key| text_of(key, config_file(arguments), &|setting| flag_of(arguments, setting)).is_some());
-    if !has_secret && settings.iter().any(|(_, settings)| settings.admin_secret) {
-        assumed.push(("auth.admin_secret", "unset"));
-    }
-    let signing = settings.iter().flat_map(|(_, settings)| settings.policies.signing_variables());
-    let assumed = Assumed {
-        settings: &assumed,
-        variables: signing.map(|name| (name, UNSET_SIGNING_SECRET.to_owned())).collect(),
-        unset_variable: Some(UNSET),
-        ..Assumed::default()
-    };
-    load_assuming(config_file(arguments), &|setting| flag_of(arguments, setting), &assumed)
-        .map_err(|diagnostics| report(&diagnostics))
-}
-
-fn options_of(
-    framework: Framework,
-    actions: Vec<String>,
-    settings: &[(String, ActionSettings)],
-    loaded: &Loaded,
-) -> Options {
-    let signing = settings.iter().map(|(name, settings)| (name.clone(), settings.policies.signing_variables()));
-    let signing_variables: HashMap<_, _> = signing.filter(|(_, variables)| !variables.is_empty()).collect();
-    let session_variables = loaded.settings.auth.jwt.iter().flat_map(|rules| match &rules.claims {
-        ClaimsPlace::Rules(rules) => rules.variables.iter().map(|(name, _)| name.clone()).collect(),
-        ClaimsPlace::Map(map) => map.iter().map(|(name, _)| name.clone()).collect(),
-        ClaimsPlace::Namespace(_) | ClaimsPlace::Path(..) => Vec::new(),
-    });
-    let session_variables = session_variables.collect();
-    Options { framework, actions, signing_variables, session_variables }
 }
 
 fn existing(path: &Path) -> Result<Option<String>, String> {

@@ -5,16 +5,13 @@ use std::fmt::Write as _;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Value, json};
 
-use crate::cli::{config_file, flag_of, report, write_out};
-use crate::config::formats::Format;
+use crate::changes::effective_settings::{origin_of, place_text, value_of};
+use crate::cli::{report, source_of, write_out};
 use crate::config::json_schema::{ACTIONS_DOC, FIELDS_DOC, RELATIONSHIPS_DOC};
-use crate::config::load::values_of;
 use crate::config::settings_doc;
 use crate::config::settings_table::{Applies, Kind, MAPS, SETTINGS, Setting};
 use crate::config::values::{Origin, Values};
 use crate::graphql::suggestions::did_you_mean;
-use crate::http_client::shown_url;
-use crate::model::source::SourceLocation;
 
 /// The command. `configured` adds all settings to those of its commands that read them.
 #[must_use]
@@ -59,7 +56,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<(), String> {
 }
 
 fn values(arguments: &ArgMatches) -> Result<Values, String> {
-    values_of(config_file(arguments), &|setting| flag_of(arguments, setting)).map_err(|found| report(&found))
+    source_of(arguments).values().map_err(|found| report(&found))
 }
 
 /// A line for each setting.
@@ -78,34 +75,11 @@ fn shown_as_text(values: &Values) -> String {
 
 fn shown_as_json(values: &Values) -> String {
     let entry = |setting: &Setting| {
-        let (kind, place) = match values.effective(setting.key).1 {
-            Origin::Flag(name) => ("flag", Some(format!("--{name}"))),
-            Origin::Environment(name) => ("variable", Some((*name).to_owned())),
-            Origin::File(place) => ("file", Some(place_text(place))),
-            Origin::Default => ("default", None),
-        };
+        let (kind, place) = origin_of(values.effective(setting.key).1);
         json!({ "key": setting.key, "value": value_of(setting, values), "origin": kind, "place": place })
     };
     let entries: Vec<Value> = SETTINGS.iter().map(entry).collect();
     format!("{:#}\n", json!({ "settings": entries }))
-}
-
-/// The effective value; null if there is none. A secret is never shown, nor is a password in a URL.
-fn value_of(setting: &Setting, values: &Values) -> Value {
-    let (texts, _) = values.effective(setting.key);
-    let shown = |text: &String| match (setting.kind, setting.format) {
-        (Kind::Secret, _) => "***".to_owned(),
-        (_, Some(Format::Url | Format::HttpUrl | Format::HookUrl)) => {
-            text.parse().map_or_else(|_| "***".to_owned(), |url| shown_url(&url))
-        }
-        _ => text.clone(),
-    };
-    match (setting.kind, texts) {
-        (Kind::Texts, [_, ..]) => texts.iter().map(shown).collect(),
-        (Kind::Map, [text, ..]) => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
-        (_, [text, ..]) => json!(shown(text)),
-        (_, []) => Value::Null,
-    }
 }
 
 fn value_text(value: &Value) -> String {
@@ -123,10 +97,6 @@ fn origin_text(origin: &Origin) -> String {
         Origin::File(place) => place_text(place),
         Origin::Default => "default".to_owned(),
     }
-}
-
-fn place_text(place: &SourceLocation) -> String {
-    format!("{}:{}:{}", place.source.name, place.line, place.column)
 }
 
 /// The settings that `name` means: one by its key, flag or variable, or a group.

@@ -1,24 +1,15 @@
 //! `pillion doctor`: a check list of all that Pillion needs: configuration, upstream, handlers, stores, clock and limits, each
 //! with what was found, what to do, and the page of the manual.
 
-mod check_list;
-mod facts;
-mod item;
-mod machine;
-
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command};
 
-use crate::cli::check::{Findings, Wanted, check};
-use crate::cli::doctor::check_list::{as_json, check_list};
-use crate::cli::doctor::facts::Facts;
-use crate::cli::doctor::item::{Item, Status};
-use crate::cli::{NO_UPSTREAM, config_file, flag_of, has_colours, has_upstream, load_from, write_out};
-use crate::config::load::{Loaded, text_of, values_of};
-use crate::config::settings_table::SETTINGS;
-use crate::config::values::Origin;
+use crate::cli::{NO_UPSTREAM, block_on, has_colours, has_upstream, load_from, source_of, write_out};
+use crate::doctor;
+use crate::doctor::check_list::as_json;
+use crate::doctor::item::{Item, Status};
 
 /// The command.
 #[must_use]
@@ -37,7 +28,13 @@ pub(crate) fn command() -> Command {
 
 /// Goes through the list and prints it.
 pub(crate) fn run(arguments: &ArgMatches) -> ExitCode {
-    let items = items(arguments);
+    let items = match items(arguments) {
+        Ok(items) => items,
+        Err(message) => {
+            eprintln!("{message}");
+            return ExitCode::FAILURE;
+        }
+    };
     let is_json = arguments.get_one::<String>("format").is_some_and(|format| format == "json");
     let text = if is_json { format!("{:#}\n", as_json(&items)) } else { rendered(&items, Style::of_terminal()) };
     if let Err(message) = write_out(text.as_bytes()) {
@@ -48,29 +45,9 @@ pub(crate) fn run(arguments: &ArgMatches) -> ExitCode {
     if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-fn items(arguments: &ArgMatches) -> Vec<Item> {
-    match load_from(arguments, NO_UPSTREAM) {
-        Err(files) => check_list(&Findings { files, ..Findings::default() }, None),
-        Ok(loaded) => {
-            let has_upstream = has_upstream(arguments);
-            let facts = facts(arguments, &loaded, has_upstream);
-            check_list(&check(loaded, Wanted::ALL, has_upstream), Some(&facts))
-        }
-    }
-}
-
-fn facts(arguments: &ArgMatches, loaded: &Loaded, has_upstream: bool) -> Facts {
-    let flag = |setting: &_| flag_of(arguments, setting);
-    let changed = values_of(config_file(arguments), &flag).map_or(0, |values| {
-        SETTINGS.iter().filter(|setting| !matches!(values.effective(setting.key).1, Origin::Default)).count()
-    });
-    let facts = machine::facts(&loaded.settings, &loaded.schema, has_upstream);
-    Facts {
-        config_file: config_file(arguments).map(|path| path.display().to_string()),
-        metadata_folder: text_of("metadata.folder", config_file(arguments), &flag),
-        changed_settings: changed,
-        ..facts
-    }
+fn items(arguments: &ArgMatches) -> Result<Vec<Item>, String> {
+    let loaded = load_from(arguments, NO_UPSTREAM);
+    block_on(doctor::items(&source_of(arguments), loaded, has_upstream(arguments)))
 }
 
 /// What the terminal can show.
@@ -129,7 +106,7 @@ fn rendered(items: &[Item], style: Style) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::doctor::item::Area;
+    use crate::doctor::item::Area;
 
     #[test]
     fn the_list_is_rendered_for_terminals_and_pipes() {

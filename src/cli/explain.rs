@@ -1,8 +1,6 @@
 //! `pillion explain`: prints the plan of a document: what would be sent where. Nothing of it is sent; the upstream is asked
 //! for its schema if it is configured.
 
-mod render;
-
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +19,7 @@ use crate::model::request::{Caller, GraphqlRequest};
 use crate::model::response::Location;
 use crate::model::source::{Diagnostic, Source, SourceLocation};
 use crate::pipeline::explain::{DeniedAction, NotExplained, explain};
+use crate::pipeline::explain_text;
 use crate::protocol::trace::TraceContext;
 use crate::request::context::RequestContext;
 use crate::request::rejection::Rejection;
@@ -94,7 +93,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<(), String> {
     let explained = explain(&services, &snapshot, &context, &session, &request, merged);
     match explained {
         Ok(explained) => {
-            print!("{}", render::render(&explained, &session, schema.as_ref().err().map(String::as_str)));
+            print!("{}", explain_text::render(&explained, &session, schema.as_ref().err().map(String::as_str)));
             Ok(())
         }
         Err(NotExplained::Rejected(rejection)) => Err(report(&diagnostics(&rejection, &source))),

@@ -1,13 +1,11 @@
 //! `pillion import openapi`: adds the operations of an OpenAPI document to the metadata as actions.
 
-mod fetch;
-mod metadata;
-
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::cli::import::metadata::MetadataFiles;
-use crate::cli::{NO_UPSTREAM, config_file, flag_of, metadata_folder, report};
-use crate::config::load::{Assumed, load_assuming};
+use crate::changes::check::appearing;
+use crate::changes::fetch;
+use crate::changes::openapi::MetadataFiles;
+use crate::cli::{block_on, metadata_folder, report, source_of};
 use crate::edits::FileEdit;
 use crate::edits::diff::unified_diff;
 use crate::edits::write::write;
@@ -51,7 +49,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<(), String> {
     let failed = |diagnostics: Vec<Diagnostic>| report(&diagnostics);
     let files = MetadataFiles::read(&metadata_folder(arguments)?).map_err(failed)?;
     let file = arguments.get_one::<String>("file").map_or("", String::as_str);
-    let source = fetch::read(file).map_err(failed)?;
+    let source = block_on(fetch::read(file))?.map_err(failed)?;
     let imported = import(&source, &options_of(arguments)).map_err(failed)?;
     if imported.actions.is_empty() {
         return Err(format!("{}error: no operation could be imported", left_out(&imported)));
@@ -83,26 +81,10 @@ fn options_of(arguments: &ArgMatches) -> Options {
     }
 }
 
-/// Any address: a variable that is not set here may be set where Pillion runs, which `pillion check` looks at.
-const UNSET: &str = "http://variable.invalid";
-
 /// The checks of `pillion check` on what the files will be.
 fn check(arguments: &ArgMatches, imported: &Imported, changes: &[FileEdit]) -> Result<(), String> {
     let samples = imported.variables.iter().map(|variable| (variable.name.clone(), variable.sample.clone()));
-    let assumed = Assumed {
-        settings: NO_UPSTREAM,
-        files: changes.iter().map(|change| (change.path.clone(), change.after.clone())).collect(),
-        config: None,
-        variables: samples.collect(),
-        unset_variable: Some(UNSET),
-        is_isolated: false,
-    };
-    let loaded = load_assuming(config_file(arguments), &|setting| flag_of(arguments, setting), &assumed);
-    let found = match loaded {
-        Err(diagnostics) => diagnostics,
-        // Settings may let invalid actions be left out; of what is written now, none may be.
-        Ok(loaded) => loaded.schema.inconsistent,
-    };
+    let found = appearing(&source_of(arguments), changes, &samples.collect());
     let errors: Vec<Diagnostic> = found.into_iter().filter(|found| found.severity == Severity::Error).collect();
     if errors.is_empty() { Ok(()) } else { Err(format!("{}\n\nerror: nothing is written", report(&errors))) }
 }

@@ -28,6 +28,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::config::configuration_source::ConfigurationSource;
 use crate::config::load::{Loaded, environment, load, text_of};
 use crate::config::lost_features::lost_features;
 use crate::config::settings_table::{Kind, SETTINGS, Setting};
@@ -180,6 +181,12 @@ fn load_from(arguments: &ArgMatches, assumed: &[(&str, &str)]) -> Result<Loaded,
         .is_some_and(|text| matches!(text.to_ascii_lowercase().as_str(), "true" | "t" | "1" | "yes"));
     loaded.warnings.extend(lost_features(&loaded.schema, &loaded.documents, enables_allow_list));
     Ok(loaded)
+}
+
+/// Where the configuration comes from, to load it in other ways.
+fn source_of(arguments: &ArgMatches) -> ConfigurationSource {
+    let flags = SETTINGS.iter().filter_map(|setting| Some((setting.key, flag_of(arguments, setting)?)));
+    ConfigurationSource { file: config_file(arguments).map(Path::to_path_buf), flags: flags.collect() }
 }
 
 fn config_file(arguments: &ArgMatches) -> Option<&Path> {

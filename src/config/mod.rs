@@ -4,6 +4,8 @@ pub mod action_settings;
 pub mod action_summary;
 pub mod actions;
 mod argument_template;
+#[cfg(feature = "server")]
+pub mod configuration_source;
 pub mod document;
 pub mod downstream_settings;
 pub mod excerpt;

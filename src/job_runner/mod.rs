@@ -2,4 +2,5 @@
 
 pub(crate) mod completion;
 pub(crate) mod enqueue;
+pub(crate) mod operator_api;
 pub(crate) mod worker;

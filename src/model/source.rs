@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde_json::{Value, json};
 
 use crate::model::excerpt;
 
@@ -203,6 +204,21 @@ impl Diagnostic {
         let place = place.map(|place| format!("{}:{}:{}: ", place.source.name, place.line, place.column));
         let help = if self.help.is_empty() { String::new() } else { format!("; help: {}", self.help) };
         format!("{}{}{help}", place.unwrap_or_default(), excerpt::without_logins(&self.message))
+    }
+
+    /// For programs. The message may not hold logins, as in [`Diagnostic::on_one_line`].
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let place = self.place.as_ref();
+        json!({
+            "severity": if self.severity == Severity::Error { "error" } else { "warning" },
+            "message": excerpt::without_logins(&self.message),
+            "file": place.map(|place| place.source.name.as_str()),
+            "line": place.map(|place| place.line),
+            "column": place.map(|place| place.column),
+            "notes": self.notes.iter().map(|note| excerpt::without_logins(note)).collect::<Vec<_>>(),
+            "help": self.help,
+        })
     }
 
     /// The message without the names in it: what errors of one kind have in common.

@@ -39,6 +39,7 @@ use crate::telemetry::request_kind::RequestKind;
 use crate::upstream::reads::body_only_reads;
 
 pub(crate) mod explain;
+pub(crate) mod explain_text;
 mod extended_part;
 mod extension_schema;
 pub(crate) mod introspection;

@@ -1,16 +1,15 @@
 //! `pillion actions list`: one line for each action.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
 use clap::ArgMatches;
 use serde_json::json;
 
-use crate::cli::actions::edit::UNSET;
-use crate::cli::{NO_UPSTREAM, config_file, flag_of, metadata_folder, report, write_out};
+use crate::changes::check::assumed;
+use crate::cli::{metadata_folder, report, source_of, write_out};
 use crate::config::action_summary::{ActionSummary, summaries};
-use crate::config::load::{Assumed, Loaded, load_assuming};
+use crate::config::load::Loaded;
 
 /// Prints the list.
 ///
@@ -27,10 +26,7 @@ pub(super) fn run(arguments: &ArgMatches) -> Result<(), String> {
 /// The actions, whatever variables are set.
 pub(super) fn load(arguments: &ArgMatches) -> Result<Loaded, String> {
     metadata_folder(arguments)?;
-    let assumed =
-        Assumed { settings: NO_UPSTREAM, variables: HashMap::new(), unset_variable: Some(UNSET), ..Assumed::default() };
-    let loaded = load_assuming(config_file(arguments), &|setting| flag_of(arguments, setting), &assumed);
-    loaded.map_err(|found| report(&found))
+    source_of(arguments).load(&assumed()).map_err(|found| report(&found))
 }
 
 /// Aligned columns, with a header for people; programs get tabs between the columns.

@@ -3,11 +3,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::cli::doctor::item::{Area, Item, Status};
+use crate::doctor::item::{Area, Item, Status};
 
 /// The facts.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     /// The path of `pillion.yaml`, if there is one.
     pub config_file: Option<String>,
     /// The metadata folder, if there is one.
@@ -34,7 +34,7 @@ pub(super) struct Facts {
 
 /// The file that stores jobs.
 #[derive(Clone, Debug)]
-pub(super) struct JobFile {
+pub(crate) struct JobFile {
     /// Its path.
     pub path: String,
     /// Does its folder exist, and may it be written to?
@@ -44,7 +44,7 @@ pub(super) struct JobFile {
 }
 
 impl Facts {
-    pub(super) fn configuration(&self) -> String {
+    pub(crate) fn configuration(&self) -> String {
         let file = self.config_file.as_deref().unwrap_or("no pillion.yaml");
         let settings = match self.changed_settings {
             1 => "1 setting differs from its default".to_owned(),
@@ -53,14 +53,14 @@ impl Facts {
         format!("{file}: {settings}")
     }
 
-    pub(super) fn files(&self) -> String {
+    pub(crate) fn files(&self) -> String {
         let folder = self.metadata_folder.as_deref().unwrap_or("no metadata folder");
         format!("{folder}: {} action{}", self.actions, if self.actions == 1 { "" } else { "s" })
     }
 }
 
 /// An item for each fact that is to be checked.
-pub(super) fn checked_facts(facts: &Facts) -> Vec<Item> {
+pub(crate) fn checked_facts(facts: &Facts) -> Vec<Item> {
     let mut items = Vec::new();
     items.extend(facts.job_file.as_ref().map(job_store));
     items.extend(facts.clock.as_ref().map(clock));

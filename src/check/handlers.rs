@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use url::Url;
 
-use crate::cli::check::probe::{HostPort, ProbeOptions, Step, ask_options, connect};
-use crate::cli::check::target::{Target, TargetResult};
+use crate::check::probe::{HostPort, ProbeOptions, Step, ask_options, connect};
+use crate::check::target::{Target, TargetResult};
 use crate::config::settings::Handlers;
 use crate::kriti::prefix::constant_prefix;
 use crate::model::action::{Action, ActionSchema};
@@ -15,10 +15,10 @@ use crate::model::source::Diagnostic;
 use crate::runtime::services::Services;
 
 /// What `check` calls them.
-pub(super) const KIND: &str = "handler";
+pub(crate) const KIND: &str = "handler";
 
 /// One probe for each host and port, and an error for each action whose handler cannot be reached.
-pub(super) async fn probe_handlers(services: &Services) -> (Vec<Target>, Vec<Diagnostic>) {
+pub(crate) async fn probe_handlers(services: &Services) -> (Vec<Target>, Vec<Diagnostic>) {
     let snapshot = services.snapshot.load_full();
     let schema = &snapshot.catalog.schema;
     let mut by_address: BTreeMap<(HostPort, bool), (Url, Vec<&Action>)> = BTreeMap::new();

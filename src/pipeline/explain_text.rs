@@ -12,7 +12,7 @@ use crate::pipeline::explain::{Explained, ExplainedField, ExplainedStep};
 use crate::session::Session;
 
 /// The whole plan. `unchecked` is why the upstream's part has not been validated.
-pub(super) fn render(explained: &Explained, session: &Session, unchecked: Option<&str>) -> String {
+pub(crate) fn render(explained: &Explained, session: &Session, unchecked: Option<&str>) -> String {
     if !explained.concerns_us {
         let mut text =
             "Nothing of this is an action or introspection: the upstream gets the request as it is.\n".to_owned();

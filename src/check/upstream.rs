@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashSet};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::cli::check::probe::{Failure, HostPort, ProbeOptions, Step, connect, handshake};
-use crate::cli::check::target::Target;
+use crate::check::probe::{Failure, HostPort, ProbeOptions, Step, connect, handshake};
+use crate::check::target::Target;
 use crate::config::settings::Upstream;
 use crate::config::upstream_types;
 use crate::graphql::check_relationships::missing;
@@ -16,10 +16,10 @@ use crate::runtime::services::Services;
 use crate::runtime::upstream_health_check;
 
 /// What `check` calls it.
-pub(super) const KIND: &str = "upstream";
+pub(crate) const KIND: &str = "upstream";
 
 /// Looks at the upstream, and compares the actions with its schema.
-pub(super) async fn check_upstream(services: &Services) -> (Target, Vec<Diagnostic>) {
+pub(crate) async fn check_upstream(services: &Services) -> (Target, Vec<Diagnostic>) {
     let configured = services.configured();
     let upstream = &configured.settings.upstream;
     let url = format!("{}{}", upstream.url(), upstream.graphql_path.as_deref().unwrap_or_default());

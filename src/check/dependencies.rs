@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::cli::check::probe::{Failure, HostPort, ProbeOptions, Step, ask_options, connect};
-use crate::cli::check::target::Target;
+use crate::check::probe::{Failure, HostPort, ProbeOptions, Step, ask_options, connect};
+use crate::check::target::Target;
 use crate::config::settings::{DatabaseSettings, JobStoreSettings, MetadataApi, Settings};
 use crate::model::secret::Secret;
 use crate::postgres::Database;
@@ -16,7 +16,7 @@ use crate::session::claims::JwtKey;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What Pillion needs beside the upstream and the handlers.
-pub(super) struct Dependencies {
+pub(crate) struct Dependencies {
     key_sets: Vec<String>,
     hook: Option<Secret>,
     redis: Option<Secret>,
@@ -25,7 +25,7 @@ pub(super) struct Dependencies {
 
 impl Dependencies {
     /// Those of a configuration. `has_jobs`: is there an asynchronous action?
-    pub(super) fn of(settings: &Settings, has_jobs: bool) -> Self {
+    pub(crate) fn of(settings: &Settings, has_jobs: bool) -> Self {
         let key_sets = settings.auth.jwt.iter().filter_map(|rules| match &rules.key {
             JwtKey::Url(url) => Some(url.clone()),
             JwtKey::Given { .. } => None,
@@ -46,7 +46,7 @@ impl Dependencies {
     }
 
     /// One line for each that is configured, if no flag asks for them.
-    pub(super) fn not_asked(&self, reason: &'static str) -> Vec<Target> {
+    pub(crate) fn not_asked(&self, reason: &'static str) -> Vec<Target> {
         let kinds = [
             (JWKS, !self.key_sets.is_empty()),
             (HOOK, self.hook.is_some()),
@@ -61,7 +61,7 @@ impl Dependencies {
     }
 
     /// Looks at each.
-    pub(super) async fn probe(&self, services: &Services) -> Vec<Target> {
+    pub(crate) async fn probe(&self, services: &Services) -> Vec<Target> {
         let mut targets = Vec::new();
         let configured = services.configured();
         if !self.key_sets.is_empty() {

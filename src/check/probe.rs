@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 
 /// A step on the way to a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Step {
+pub(crate) enum Step {
     /// The name has an address.
     Dns,
     /// The address takes a connection.
@@ -52,7 +52,7 @@ impl fmt::Display for Step {
 
 /// The step that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Failure {
+pub(crate) struct Failure {
     pub step: Step,
     /// Host or address, with the port.
     pub address: String,
@@ -67,19 +67,19 @@ impl fmt::Display for Failure {
 
 /// A host and its port. An address of version 6 stands without brackets here.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::cli) struct HostPort {
+pub(crate) struct HostPort {
     host: String,
     port: u16,
 }
 
 impl HostPort {
     /// Also of a host in brackets, as it stands in a URL.
-    pub(in crate::cli) fn new(host: &str, port: u16) -> Self {
+    pub(crate) fn new(host: &str, port: u16) -> Self {
         Self { host: host.trim_matches(['[', ']']).to_owned(), port }
     }
 
     /// Of a URL that has a host and a port.
-    pub(in crate::cli) fn of(url: &url::Url) -> Option<Self> {
+    pub(crate) fn of(url: &url::Url) -> Option<Self> {
         Some(Self::new(url.host_str()?, url.port_or_known_default()?))
     }
 
@@ -97,7 +97,7 @@ impl fmt::Display for HostPort {
 
 /// How long each step may take, and which addresses may be connected to.
 #[derive(Clone, Copy)]
-pub(in crate::cli) struct ProbeOptions<'o> {
+pub(crate) struct ProbeOptions<'o> {
     pub timeout: Duration,
     pub allows: &'o dyn Fn(IpAddr) -> bool,
 }
@@ -108,7 +108,7 @@ const TIMED_OUT: &str = "no response in time";
 ///
 /// # Errors
 /// [`Failure`] of DNS or TCP.
-pub(in crate::cli) async fn connect(target: &HostPort, options: ProbeOptions<'_>) -> Result<TcpStream, Failure> {
+pub(crate) async fn connect(target: &HostPort, options: ProbeOptions<'_>) -> Result<TcpStream, Failure> {
     let lookup = tokio::net::lookup_host((target.host.as_str(), target.port));
     let found = tokio::time::timeout(options.timeout, lookup).await;
     let found = found.map_err(|_| target.failure(Step::Dns, TIMED_OUT))?;
@@ -131,7 +131,7 @@ pub(in crate::cli) async fn connect(target: &HostPort, options: ProbeOptions<'_>
 ///
 /// # Errors
 /// [`Failure`] of TLS, with the verifier's reason.
-pub(in crate::cli) async fn handshake(
+pub(crate) async fn handshake(
     target: &HostPort,
     stream: TcpStream,
     config: ClientConfig,
@@ -152,7 +152,7 @@ pub(in crate::cli) async fn handshake(
 ///
 /// # Errors
 /// [`Failure`] of TLS or HTTP.
-pub(in crate::cli) async fn ask_options(
+pub(crate) async fn ask_options(
     client: &reqwest::Client,
     url: &url::Url,
     timeout: Duration,

@@ -17,10 +17,10 @@ use crate::runtime::services::Services;
 const LIMIT: usize = 100;
 
 /// A response: JSON.
-pub(super) type ApiResponse = (StatusCode, Value);
+pub(crate) type ApiResponse = (StatusCode, Value);
 
 /// Handles a request for `path`, which starts with `/jobs`.
-pub(super) async fn handle(services: &Services, method: &Method, path: &str, query: &str) -> ApiResponse {
+pub(crate) async fn handle(services: &Services, method: &Method, path: &str, query: &str) -> ApiResponse {
     let Ok(jobs) = services.jobs() else {
         return rejected(StatusCode::NOT_FOUND, "there are no asynchronous actions");
     };

@@ -3,15 +3,15 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::check::Findings;
-use crate::cli::check::probe::{Failure, Step};
-use crate::cli::check::target::{Target, TargetResult};
-use crate::cli::doctor::facts::{Facts, checked_facts};
-use crate::cli::doctor::item::{Area, Item, Status};
+use crate::check::Findings;
+use crate::check::probe::{Failure, Step};
+use crate::check::target::{Target, TargetResult};
+use crate::doctor::facts::{Facts, checked_facts};
+use crate::doctor::item::{Area, Item, Status};
 use crate::model::source::{Diagnostic, Severity};
 
 /// The list of what `check` has found and of the facts, which are missing if the configuration has errors.
-pub(super) fn check_list(findings: &Findings, facts: Option<&Facts>) -> Vec<Item> {
+pub(crate) fn check_list(findings: &Findings, facts: Option<&Facts>) -> Vec<Item> {
     let mut items = of_files(findings, facts);
     let Some(facts) = facts else {
         let found = "not looked at: the configuration has errors, which come first";
@@ -33,7 +33,7 @@ pub(super) fn check_list(findings: &Findings, facts: Option<&Facts>) -> Vec<Item
 }
 
 /// The list for programs.
-pub(super) fn as_json(items: &[Item]) -> Value {
+pub(crate) fn as_json(items: &[Item]) -> Value {
     let count = |status| items.iter().filter(|item| item.status == status).count();
     let checks: Vec<Value> = items.iter().map(Item::json).collect();
     json!({ "failed": count(Status::Failed), "warnings": count(Status::Warned), "checks": checks })

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::cli::block_on;
 use crate::config::load::{FILE_BYTES_MAX, read_file};
 use crate::http_client::outbound::{EnvironmentProxy, builder};
 use crate::model::source::{Diagnostic, Source};
@@ -18,19 +17,23 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// Why it cannot be read.
-pub(super) fn read(file: &str) -> Result<Arc<Source>, Vec<Diagnostic>> {
+pub(crate) async fn read(file: &str) -> Result<Arc<Source>, Vec<Diagnostic>> {
     let scheme = file.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
     match (scheme.as_str(), Url::parse(file)) {
         ("file", Ok(url)) => match url.to_file_path() {
             Ok(path) => read_file(&path),
             Err(()) => Err(vec![Diagnostic::error(None, "this file URL names no file", "write file:///path/to/file")]),
         },
-        ("http" | "https", Ok(url)) => fetch(url).map_err(|diagnostic| vec![diagnostic]),
+        ("http" | "https", Ok(url)) => fetch(url).await.map_err(|diagnostic| vec![diagnostic]),
         _ => read_file(Path::new(file)),
     }
 }
 
-fn fetch(url: Url) -> Result<Arc<Source>, Diagnostic> {
+/// Downloads a document.
+///
+/// # Errors
+/// Why it cannot be had, without the secrets that its address may hold.
+pub(crate) async fn fetch(url: Url) -> Result<Arc<Source>, Diagnostic> {
     let mut shown = url.clone();
     // Neither may be shown: they may be secrets.
     let _ = (shown.set_username(""), shown.set_password(None));
@@ -39,7 +42,7 @@ fn fetch(url: Url) -> Result<Arc<Source>, Diagnostic> {
         let help = "correct the address, or give the document as a file";
         Diagnostic::error(None, format!("{shown}: {reason}"), help)
     };
-    let text = block_on(download(url)).and_then(|text| text).map_err(failed)?;
+    let text = download(url).await.map_err(failed)?;
     Ok(Arc::new(Source::new(shown.to_string(), text)))
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Status {
+pub(crate) enum Status {
     Passed,
     /// It works; something about it deserves a look, or could not be looked at.
     Warned,
@@ -12,7 +12,7 @@ pub(super) enum Status {
 }
 
 impl Status {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Passed => "passed",
             Self::Warned => "warning",
@@ -23,7 +23,7 @@ impl Status {
 
 /// What is checked. Each has a section of the manual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Area {
+pub(crate) enum Area {
     Configuration,
     Variables,
     Files,
@@ -43,7 +43,7 @@ pub(super) enum Area {
 impl Area {
     /// All of them, in the order of the list.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Configuration,
         Self::Variables,
         Self::Files,
@@ -60,7 +60,7 @@ impl Area {
         Self::Memory,
     ];
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Configuration => "configuration",
             Self::Variables => "variables",
@@ -80,14 +80,14 @@ impl Area {
     }
 
     /// The section of the manual, as a link from the root of the repository.
-    pub(super) fn manual(self) -> String {
+    pub(crate) fn manual(self) -> String {
         format!("docs/how-to/doctor.md#{}", self.name().to_ascii_lowercase().replace(' ', "-"))
     }
 }
 
 /// A line of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Item {
+pub(crate) struct Item {
     pub area: Area,
     pub status: Status,
     /// What was found.
@@ -97,15 +97,15 @@ pub(super) struct Item {
 }
 
 impl Item {
-    pub(super) fn new(area: Area, status: Status, found: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(crate) fn new(area: Area, status: Status, found: impl Into<String>, help: impl Into<String>) -> Self {
         Self { area, status, found: found.into(), help: help.into() }
     }
 
-    pub(super) fn passed(area: Area, found: impl Into<String>) -> Self {
+    pub(crate) fn passed(area: Area, found: impl Into<String>) -> Self {
         Self::new(area, Status::Passed, found, "")
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let Self { area, status, found, help } = self;
         json!({
             "check": area.name(),

@@ -14,7 +14,7 @@ use crate::model::types::TypeKind;
 use crate::openapi::imported::Imported;
 
 /// The files as they are, and the names that are taken.
-pub(super) struct MetadataFiles {
+pub(crate) struct MetadataFiles {
     folder: PathBuf,
     yaml: (&'static str, Option<Arc<Source>>),
     graphql: Option<Arc<Source>>,
@@ -30,7 +30,7 @@ impl MetadataFiles {
     ///
     /// # Errors
     /// What is wrong with them.
-    pub(super) fn read(root: &Path) -> Result<Self, Vec<Diagnostic>> {
+    pub(crate) fn read(root: &Path) -> Result<Self, Vec<Diagnostic>> {
         let mut diagnostics = Vec::new();
         let files = read_files(root, &mut diagnostics);
         diagnostics.retain(|diagnostic| diagnostic.severity == Severity::Error);
@@ -50,7 +50,7 @@ impl MetadataFiles {
     }
 
     /// Names of the import that are there already, each with both places.
-    pub(super) fn collisions(&self, imported: &Imported) -> Vec<Diagnostic> {
+    pub(crate) fn collisions(&self, imported: &Imported) -> Vec<Diagnostic> {
         let collision = |what: &str, name: &str, place: &SourceLocation, known: &SourceLocation| {
             let there = format!("{}:{}:{}", known.source.name, known.line, known.column);
             let message = format!("the {what} \"{name}\" of the document is there already: {there}");
@@ -80,7 +80,7 @@ impl MetadataFiles {
     ///
     /// # Errors
     /// Why nothing can be added.
-    pub(super) fn with(&self, imported: &Imported) -> Result<Vec<FileEdit>, Diagnostic> {
+    pub(crate) fn with(&self, imported: &Imported) -> Result<Vec<FileEdit>, Diagnostic> {
         let (name, source) = &self.yaml;
         let path = self.folder.join(name);
         let text_of = |source: &Option<Arc<Source>>| source.as_ref().map(|source| source.text.clone());

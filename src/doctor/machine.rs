@@ -5,10 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::cli::block_on;
-use crate::cli::check::probe::ask_options;
-use crate::cli::doctor::facts::{Facts, JobFile};
+use crate::check::probe::ask_options;
 use crate::config::settings::{JobStoreSettings, Settings, Upstream};
+use crate::doctor::facts::{Facts, JobFile};
 use crate::http_client::outbound::{EnvironmentProxy, builder};
 use crate::http_client::tls::client_config;
 use crate::jobs::ephemeral_volume::ephemeral_volume;
@@ -16,7 +15,7 @@ use crate::model::action::ActionSchema;
 use crate::runtime::load_shedding::{LoadState, descriptors_max};
 
 /// Looks at the machine.
-pub(super) fn facts(settings: &Settings, schema: &ActionSchema, has_upstream: bool) -> Facts {
+pub(crate) async fn facts(settings: &Settings, schema: &ActionSchema, has_upstream: bool) -> Facts {
     let has_jobs = schema.actions.values().any(|action| action.is_async);
     let job_file = match &settings.jobs.store {
         JobStoreSettings::Sqlite(path) if has_jobs => Some(job_file(path)),
@@ -26,7 +25,7 @@ pub(super) fn facts(settings: &Settings, schema: &ActionSchema, has_upstream: bo
     Facts {
         actions: schema.actions.len(),
         job_file,
-        clock: has_upstream.then(|| clock(&settings.upstream)),
+        clock: if has_upstream { Some(clock(&settings.upstream).await) } else { None },
         descriptors: descriptors_max(),
         connections: (limits.max_connections, LoadState::default().max_connections(limits)),
         memory_limit: limits.max_memory_bytes,
@@ -44,18 +43,14 @@ fn job_file(path: &str) -> JobFile {
 }
 
 /// Our time and the upstream's. The time of a response is known to the second only, which is close enough.
-fn clock(upstream: &Upstream) -> Result<(SystemTime, SystemTime), String> {
-    block_on(async {
-        let tls = client_config(upstream.tls_ca_file.as_deref(), "upstream.tls_ca_file")?;
-        let client =
-            builder(upstream.connect_timeout, EnvironmentProxy::Ignored).tls_backend_preconfigured(tls).build();
-        let client = client.map_err(|error| error.to_string())?;
-        let url = upstream.url().parse().map_err(|error| format!("upstream.url: {error}"))?;
-        let asked = ask_options(&client, &url, upstream.connect_timeout).await;
-        let time = asked.map_err(|_| "the upstream cannot be reached".to_owned())?;
-        time.map(|time| (SystemTime::now(), time))
-            .ok_or_else(|| "the upstream's responses have no time (Date)".to_owned())
-    })?
+async fn clock(upstream: &Upstream) -> Result<(SystemTime, SystemTime), String> {
+    let tls = client_config(upstream.tls_ca_file.as_deref(), "upstream.tls_ca_file")?;
+    let client = builder(upstream.connect_timeout, EnvironmentProxy::Ignored).tls_backend_preconfigured(tls).build();
+    let client = client.map_err(|error| error.to_string())?;
+    let url = upstream.url().parse().map_err(|error| format!("upstream.url: {error}"))?;
+    let asked = ask_options(&client, &url, upstream.connect_timeout).await;
+    let time = asked.map_err(|_| "the upstream cannot be reached".to_owned())?;
+    time.map(|time| (SystemTime::now(), time)).ok_or_else(|| "the upstream's responses have no time (Date)".to_owned())
 }
 
 /// Bytes of memory that the machine has.

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::check::probe::{Failure, Step};
+use crate::check::probe::{Failure, Step};
 
 /// Something outside of the configuration.
 #[derive(Debug)]
-pub(in crate::cli) struct Target {
+pub(crate) struct Target {
     /// What it is: upstream, handler, JWKS.
     pub kind: &'static str,
     /// Where it is, or which actions are meant if that is not known.
@@ -17,7 +17,7 @@ pub(in crate::cli) struct Target {
 
 /// What came of a look.
 #[derive(Debug)]
-pub(in crate::cli) enum TargetResult {
+pub(crate) enum TargetResult {
     /// All of these steps went well.
     Passed(Vec<Step>),
     /// This one did not.
@@ -31,29 +31,29 @@ pub(in crate::cli) enum TargetResult {
 }
 
 impl Target {
-    pub(in crate::cli) fn new(kind: &'static str, name: impl Into<String>, result: Result<Vec<Step>, Failure>) -> Self {
+    pub(crate) fn new(kind: &'static str, name: impl Into<String>, result: Result<Vec<Step>, Failure>) -> Self {
         Self { kind, name: name.into(), result: result.map_or_else(TargetResult::Failed, TargetResult::Passed) }
     }
 
-    pub(in crate::cli) fn not_checked(kind: &'static str, name: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub(crate) fn not_checked(kind: &'static str, name: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { kind, name: name.into(), result: TargetResult::NotChecked(reason.into()) }
     }
 
-    pub(in crate::cli) fn unreached(kind: &'static str, name: impl Into<String>, failure: Failure) -> Self {
+    pub(crate) fn unreached(kind: &'static str, name: impl Into<String>, failure: Failure) -> Self {
         Self { kind, name: name.into(), result: TargetResult::Unreached(failure) }
     }
 
-    pub(in crate::cli) fn not_asked(kind: &'static str, name: impl Into<String>, reason: &'static str) -> Self {
+    pub(crate) fn not_asked(kind: &'static str, name: impl Into<String>, reason: &'static str) -> Self {
         Self { kind, name: name.into(), result: TargetResult::NotAsked(reason) }
     }
 
     /// Was a look wanted that did not take place?
-    pub(in crate::cli) fn is_missing(&self) -> bool {
+    pub(crate) fn is_missing(&self) -> bool {
         matches!(self.result, TargetResult::NotChecked(_) | TargetResult::Unreached(_))
     }
 
     /// In one line, for a person.
-    pub(in crate::cli) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let Self { kind, name, result } = self;
         let gap = if name.is_empty() { "" } else { " " };
         match result {
@@ -66,7 +66,7 @@ impl Target {
     }
 
     /// For pipelines.
-    pub(in crate::cli) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let Self { kind, name, result } = self;
         let mut json = json!({ "kind": kind, "name": name });
         let more = match result {
