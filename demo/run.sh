@@ -72,6 +72,7 @@ Try more:
   curl http://127.0.0.1:$admin/metrics
 The actions are in demo/metadata, their handler is demo/handler.mjs.
 TEXT
+[ ! -f console/dist/index.html ] || echo "The console is at http://127.0.0.1:$admin/console"
 if [ -n "${DEMO_ONCE:-}" ]; then exit 0; fi
 printf '\nPillion'"'"'s log, which goes on while you try (Ctrl-C ends all of it):\n'
 tail -n +1 -f "$folder/pillion.log" &

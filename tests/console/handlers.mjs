@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 export const HOSTILE = `<img src=x onerror="window.hostile='error'">`;
 
 const responses = {
-  "/offer": [200, { total: 12.5, note: `<img src=x onerror="window.hostile='response'">` }],
+  "/offer": [200, { productId: 1, total: 12.5, note: `<img src=x onerror="window.hostile='response'">` }],
   "/quote": [200, { total: 99.5, currency: "CHF" }],
   "/hostile": [400, { message: HOSTILE }],
   "/derived": [200, { id: 7, name: "derived" }],

@@ -1,4 +1,5 @@
 // Cases in which actions are made and changed: create, derive, import, transform, save in two tabs.
+import { readFileSync } from "node:fs";
 import { axe, button, edit, expect, go, save, settings } from "./browser.mjs";
 
 const DEFINITION = `type Query {
@@ -148,10 +149,102 @@ export async function two_tabs_that_save_at_once({ page, context }) {
   await save(other);
 }
 
+export async function clone_rename_and_remove({ page }) {
+  await go(page, "actions");
+  await button(page, "Clone hostile").click();
+  await page.getByLabel("New name").fill("guest");
+  await button(page, "Preview").click();
+  await save(page);
+  await page.getByRole("heading", { name: /guest$/, level: 1 }).waitFor();
+  await page.getByText("More", { exact: true }).click();
+  await button(page, "Rename").click();
+  await page.getByLabel("New name").fill("visitor");
+  await button(page.locator("dialog[open]"), "Preview").click();
+  await save(page);
+  await page.getByRole("heading", { name: /visitor$/, level: 1 }).waitFor();
+  await button(page, "Remove").click();
+  await save(page);
+  await page.getByRole("heading", { name: "Actions", level: 1 }).waitFor();
+  await page.getByRole("link", { name: "hostile" }).waitFor();
+  expect((await page.getByRole("link", { name: "visitor" }).count()) === 0, "the action is still there");
+}
+
+/** The program runs as a user who may write everything, so that the browser is told otherwise. */
+export async function a_folder_that_cannot_be_written_gives_a_patch({ page, context }) {
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.route("**/api/changes/preview", async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, json: { ...(await response.json()), writable: false, not_writable_because: "Read-only file system" } });
+  });
+  await go(page, "actions/offer?tab=handler");
+  await page.getByLabel("Time limit in seconds").fill("17");
+  await button(page, "Preview").click();
+  const dialog = page.locator("dialog[open]");
+  await dialog.getByText("The files cannot be written from here: Read-only file system.").waitFor();
+  expect((await button(dialog, "Save").count()) === 0, "there is a button that saves");
+  await button(dialog, "Copy patch").click();
+  await page.getByText("Copied.").waitFor();
+  const patch = await page.evaluate(() => navigator.clipboard.readText());
+  expect(/^--- .*actions\.yaml\n\+\+\+ /.test(patch) && patch.includes("+      timeout: 17"), `not a patch: ${patch}`);
+}
+
+/** The value of a header is never in the browser, and stays in the file when others are added. */
+export async function a_masked_header_stays({ page }) {
+  await go(page, "actions/offer?tab=handler");
+  await button(page, "Add header").click();
+  await page.getByLabel("Name of header 3").fill("x-more");
+  await page.getByLabel("Variable of header 3").fill("MORE");
+  await button(page, "Preview").click();
+  await page.locator("dialog[open] .diff").getByText("value_from_env: MORE").waitFor();
+  await save(page);
+  const file = readFileSync(`${settings.folder}/metadata/actions.yaml`, "utf8");
+  expect(file.includes("value: c4nary-static-header") && file.includes("x-more"), "the header's value was replaced");
+  expect(file.includes("# What the cases begin with."), "a comment of the file is gone");
+}
+
+/** The upstream's names for a product: its type, and the field that finds one. */
+const NAMES = { postgraphile: { type: "Product", root: "productById" }, hasura: { type: "products", root: "products_by_pk" } }[settings.upstream];
+
+export async function policies_relationships_and_fields({ page }) {
+  await go(page, "actions/offer?tab=policies");
+  await button(page, "Change max_retries").click();
+  await page.locator("dialog[open]").getByRole("textbox").fill("2");
+  await button(page.locator("dialog[open]"), "Preview").click();
+  await page.locator("dialog[open] .diff").getByText("max_retries: 2").waitFor();
+  await save(page);
+  await page.getByRole("row", { name: /max_retries/ }).getByText(/pillion\.yaml:\d+/).waitFor();
+
+  await page.getByRole("tab", { name: "Relationships & fields" }).click();
+  const relationship = page.getByRole("group", { name: "New relationship" });
+  await relationship.getByLabel("Name of the field").fill("product");
+  await relationship.getByLabel("Key: a field of the type").selectOption("productId");
+  await relationship.getByLabel("Root field of the upstream").selectOption(NAMES.root);
+  await relationship.getByLabel("Argument that gets the key").selectOption("id");
+  await button(relationship, "Preview").click();
+  await save(page);
+  await page.getByText(new RegExp(`Offer\\.product.*${NAMES.root}`)).first().waitFor();
+
+  const field = page.getByRole("group", { name: "New field" });
+  await field.getByLabel("Type of the upstream").selectOption(NAMES.type);
+  await field.getByLabel("productId comes from").selectOption("id");
+  await button(field, "Preview").click();
+  await save(page);
+  await button(page, `Remove ${NAMES.type}.offer`).waitFor();
+
+  await go(page, "playground");
+  await edit(page, "Operation", `{ ${PRODUCT} { id offer { total product { name } } } }`);
+  await button(page, "Run").click();
+  await page.getByRole("region", { name: "Response" }).getByText('"City bicycle"').waitFor();
+}
+
 export const CASES = [
   create_try_permit_and_query_as_a_role,
   derive_an_action_from_an_operation,
   import_openapi_with_one_broken_operation,
   a_transform_with_an_error_shows_its_caret,
   two_tabs_that_save_at_once,
+  clone_rename_and_remove,
+  policies_relationships_and_fields,
+  a_masked_header_stays,
+  a_folder_that_cannot_be_written_gives_a_patch,
 ];

@@ -52,6 +52,8 @@ export interface Overview {
 
 export interface JobCounts {
   store: string;
+  /** Why there are no counts. */
+  unavailable?: string;
   created: number;
   processing: number;
   error: number;

@@ -42,7 +42,8 @@ function JobList(): JSX.Element {
           Purge
         </Button>
       </PageHead>
-      {counts ? (
+      {counts?.unavailable ? <div class="notice error wrap">The job store is unavailable: {counts.unavailable}</div> : null}
+      {counts && !counts.unavailable ? (
         <div class="row">
           <Badge>{counts.store}</Badge>
           <Badge tone="info">{plural(counts.created, "waiting job")}</Badge>

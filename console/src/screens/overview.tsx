@@ -83,7 +83,9 @@ function Stats({ of }: { of: Overview }): JSX.Element {
         value={open.length}
         note={open.length ? open.map(({ action, state }) => <a href={href("actions", action)}>{`${action} (${state.replace("_", "-")}) `}</a>) : "all handlers are called"}
       />
-      {jobs ? (
+      {jobs?.unavailable ? (
+        <Stat label="Jobs" value={<Badge tone="error">store unavailable</Badge>} note={jobs.unavailable} />
+      ) : jobs ? (
         <Stat
           label="Jobs waiting"
           value={<a href={href("jobs")}>{waiting}</a>}

@@ -81,7 +81,9 @@ function PreviewBody({ of }: { of: Preview }): JSX.Element {
       {of.writable ? null : (
         <div class="notice warn">
           <strong>The files cannot be written from here{of.not_writable_because ? `: ${of.not_writable_because}` : ""}.</strong>
-          <span class="muted">Copy the patch, and apply it where the files are kept: git apply, then reload.</span>
+          <span class="muted">
+            Copy the patch, apply it where the files are kept, with <code>patch -p0</code>, and reload.
+          </span>
         </div>
       )}
       {of.edits.map((edit) => (
