@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use apollo_compiler::ast::Definition;
+use apollo_compiler::ast::{Definition, Document};
 use serde_json::{Map, Value, json};
 
 use crate::config::document::LISTS;
@@ -105,10 +105,10 @@ pub fn create(files: &ActionFiles, action: &NewAction) -> Result<(Vec<FileEdit>,
 }
 
 /// A type's definition.
-struct NewType {
-    name: String,
+pub(crate) struct NewType {
+    pub(crate) name: String,
     list: Option<TypeList>,
-    text: String,
+    pub(crate) text: String,
 }
 
 /// Those of `text`. What is written on one line gets lines of its own.
@@ -119,7 +119,15 @@ fn definitions(text: &str) -> Result<Vec<NewType>, Vec<Diagnostic>> {
     let source = Arc::new(Source::new("--type", text));
     let help = "write SDL: type Quote { price: Float! }";
     let document = parse_definitions(text, help, |offset| SourceLocation::at_offset(&source, offset));
-    let document = document.map_err(|diagnostic| vec![diagnostic])?;
+    definitions_in(&document.map_err(|diagnostic| vec![diagnostic])?, text, &source)
+}
+
+/// Those of a document that was parsed from `text`.
+pub(crate) fn definitions_in(
+    document: &Document,
+    text: &str,
+    source: &Arc<Source>,
+) -> Result<Vec<NewType>, Vec<Diagnostic>> {
     let mut types = Vec::new();
     for definition in &document.definitions {
         let name = definition.name().map(ToString::to_string).unwrap_or_default();
@@ -131,7 +139,7 @@ fn definitions(text: &str) -> Result<Vec<NewType>, Vec<Diagnostic>> {
             _ => None,
         };
         if list.is_none() || root_kind(&name).is_some() {
-            let place = definition.location().map(|span| SourceLocation::at_offset(&source, span.offset()));
+            let place = definition.location().map(|span| SourceLocation::at_offset(source, span.offset()));
             let message = "this is not a type that an action can use";
             let help = "define objects, input objects, enums and scalars; the signature has the action's own field";
             return Err(vec![Diagnostic::error(place, message, help)]);
@@ -222,7 +230,7 @@ fn add_entry(file: &mut Value, action: &NewAction) {
 }
 
 /// Hasura's tools list types in `actions.yaml` as well. Where such a list is, the new type is named in it.
-fn list_type(file: &mut Value, definition: &NewType) {
+pub(crate) fn list_type(file: &mut Value, definition: &NewType) {
     let Some(kind) = LISTS.into_iter().find(|kind| definition.list == Some(*kind)) else { return };
     if let Some(types) = file.pointer_mut(&format!("/custom_types/{}", kind.key())).and_then(Value::as_array_mut) {
         types.push(json!({ "name": definition.name }));

@@ -8,9 +8,11 @@ use std::path::PathBuf;
 
 pub mod append;
 pub mod create;
+pub mod define;
 pub mod derive;
 #[cfg(feature = "server")]
 pub mod diff;
+pub mod entry;
 pub mod files;
 mod lines;
 pub mod metadata;

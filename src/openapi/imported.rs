@@ -32,12 +32,27 @@ pub struct ImportedAction {
     pub name: String,
     /// Where its operation stands.
     pub place: SourceLocation,
+    /// The operation.
+    pub operation: ImportedOperation,
     /// Is it a field of `Query`? Else it is one of `Mutation`.
     pub is_query: bool,
     /// Its item in `actions`, without indentation.
     pub item: String,
     /// Its field, with two spaces before it.
     pub signature: String,
+}
+
+/// An operation of the document.
+#[derive(Clone, Debug)]
+pub struct ImportedOperation {
+    /// Its `operationId`, or one made of method and path.
+    pub id: String,
+    /// Its method.
+    pub method: &'static str,
+    /// Its path.
+    pub path: String,
+    /// Its tags.
+    pub tags: Vec<String>,
 }
 
 /// A type.

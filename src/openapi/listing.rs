@@ -3,6 +3,7 @@
 use crate::config::yaml::Node;
 use crate::model::source::SourceLocation;
 use crate::openapi::document::Document;
+use crate::openapi::imported::ImportedOperation;
 use crate::openapi::names::{capitalized, field_name};
 use crate::openapi::problem::Problem;
 
@@ -23,6 +24,17 @@ impl Listed<'_> {
     /// For messages.
     pub(crate) fn label(&self) -> String {
         format!("operation '{}' ({} {})", self.id, self.method, self.path)
+    }
+
+    /// For readers of the result.
+    pub(crate) fn described(&self) -> ImportedOperation {
+        let tags = self.node.member("tags").map(Node::items).unwrap_or_default();
+        ImportedOperation {
+            id: self.id.clone(),
+            method: self.method,
+            path: self.path.to_owned(),
+            tags: tags.iter().filter_map(|tag| tag.as_text().map(str::to_owned)).collect(),
+        }
     }
 
     pub(crate) fn has_tag(&self, tag: &str) -> bool {

@@ -202,6 +202,7 @@ fn finish(
     Ok(ImportedAction {
         name: operation.name.clone(),
         place: place(),
+        operation: operation.listed.described(),
         is_query: operation.is_query(),
         item,
         signature: signature(operation),
