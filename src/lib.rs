@@ -53,6 +53,8 @@ mod changes;
 mod check;
 #[cfg(feature = "server")]
 mod cli;
+#[cfg(feature = "console")]
+mod console;
 #[cfg(feature = "server")]
 mod doctor;
 #[cfg(feature = "server")]
@@ -110,6 +112,8 @@ mod websocket;
 pub mod internals {
     pub use crate::auth::Authenticator;
     pub use crate::cli::main;
+    #[cfg(feature = "console")]
+    pub use crate::console::endpoints::documented as console_endpoints;
     pub use crate::handler::cache_key::Dependencies;
     pub use crate::http_client::TransportFault;
     pub use crate::http_client::connection::Connection;

@@ -34,24 +34,114 @@ pub fn outgoing(
     session: &Session,
     request_id: &str,
 ) -> Result<HeaderMap, HeaderError> {
-    let forwarded = forwarded(rules, client);
-    let sends_session = rules.forward_client_headers || rules.session_headers;
-    let mut session_headers = if sends_session { session_headers(session)? } else { HeaderMap::new() };
-    if rules.session_headers {
-        session_headers.insert(SESSION_AS_JSON, session_as_json(session)?);
-    }
-    let configured = configured(rules, session, request_id)?;
-    let sources = match precedence {
-        Precedence::ClientFirst => [forwarded, session_headers, configured],
-        Precedence::ConfiguredFirst => [configured, session_headers, forwarded],
-    };
     let mut headers = HeaderMap::with_capacity(8);
-    for source in sources {
+    for (_, source) in sources(rules, precedence, client, session, request_id)? {
         add_absent(&mut headers, &source);
     }
     headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
     headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
     Ok(headers)
+}
+
+/// Where a header that a handler receives comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderSource {
+    /// The client sent it.
+    Client,
+    /// It is a session variable.
+    Session,
+    /// The action's own configuration.
+    Configured,
+    /// Pillion adds it where nothing else does.
+    Default,
+}
+
+impl HeaderSource {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Session => "session",
+            Self::Configured => "configured",
+            Self::Default => "default",
+        }
+    }
+}
+
+/// A header that a handler receives, and what would set it otherwise.
+#[derive(Clone, Debug)]
+pub struct SourcedHeader {
+    /// Its name.
+    pub name: HeaderName,
+    /// Its first value.
+    pub value: HeaderValue,
+    /// Which source sets it.
+    pub source: HeaderSource,
+    /// The sources that would set it as well, and with which value.
+    pub overrides: Vec<(HeaderSource, HeaderValue)>,
+}
+
+/// The headers of a webhook call with their sources: those of [`outgoing`].
+///
+/// # Errors
+/// [`HeaderError`]; the call must then not be made.
+pub fn sourced(
+    rules: &HeaderRules,
+    precedence: Precedence,
+    client: &HeaderMap,
+    session: &Session,
+    request_id: &str,
+) -> Result<Vec<SourcedHeader>, HeaderError> {
+    let mut headers: Vec<SourcedHeader> = Vec::new();
+    let defaults = HeaderMap::from_iter([
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::USER_AGENT, HeaderValue::from_static(USER_AGENT)),
+    ]);
+    let sources = sources(rules, precedence, client, session, request_id)?.into_iter();
+    for (source, values) in sources.chain([(HeaderSource::Default, defaults)]) {
+        for name in values.keys() {
+            let Some(value) = values.get(name).cloned() else { continue };
+            match headers.iter_mut().find(|known| known.name == *name) {
+                Some(known) => known.overrides.push((source, value)),
+                None => headers.push(SourcedHeader { name: name.clone(), value, source, overrides: Vec::new() }),
+            }
+        }
+    }
+    Ok(headers)
+}
+
+/// The headers of each source, the strongest first.
+fn sources(
+    rules: &HeaderRules,
+    precedence: Precedence,
+    client: &HeaderMap,
+    session: &Session,
+    request_id: &str,
+) -> Result<[(HeaderSource, HeaderMap); 3], HeaderError> {
+    let forwarded = (HeaderSource::Client, forwarded(rules, client));
+    let sends_session = rules.forward_client_headers || rules.session_headers;
+    let mut session_headers = if sends_session { session_headers(session)? } else { HeaderMap::new() };
+    if rules.session_headers {
+        session_headers.insert(SESSION_AS_JSON, session_as_json(session)?);
+    }
+    let session_headers = (HeaderSource::Session, session_headers);
+    let configured = (HeaderSource::Configured, configured(rules, session, request_id)?);
+    Ok(match precedence {
+        Precedence::ClientFirst => [forwarded, session_headers, configured],
+        Precedence::ConfiguredFirst => [configured, session_headers, forwarded],
+    })
+}
+
+/// Why a header of the client does not reach a handler with these rules; nothing if it may.
+#[must_use]
+pub fn not_forwarded(rules: &HeaderRules, name: &HeaderName) -> Option<&'static str> {
+    match rules.forward_client_headers {
+        false => Some("the action does not forward client headers"),
+        true if NEVER_FORWARDED.contains(name) => Some("it is never forwarded"),
+        true if !is_forwarded(rules, name) => Some("it is not among the headers that are forwarded"),
+        true => None,
+    }
 }
 
 /// Adds the headers of `source` whose names are not taken yet, with all their values.

@@ -29,6 +29,39 @@ pub(super) fn check_sender(head: &Parts, settings: &AdminListener) -> Result<(),
     if matches!(head.uri.path(), "/healthz" | "/readyz") && head.uri.query().is_none() {
         return Ok(());
     }
+    check_host(head, settings)
+}
+
+/// Denies what a page of another origin sends to the console. Following a link to its page is allowed: only the console's
+/// own page can do anything with what that shows.
+///
+/// # Errors
+/// [`Denied`].
+#[cfg(feature = "console")]
+pub(super) fn check_console_sender(head: &Parts, settings: &AdminListener) -> Result<(), Denied> {
+    check_host(head, settings)?;
+    let is_own_site = |site: &http::HeaderValue| matches!(site.as_bytes(), b"none" | b"same-origin");
+    let is = |name: &'static str, value: &[u8]| head.headers.get(name).is_some_and(|found| found.as_bytes() == value);
+    let is_navigation =
+        head.method == Method::GET && is("sec-fetch-mode", b"navigate") && is("sec-fetch-dest", b"document");
+    let is_page = is_navigation && !head.uri.path().starts_with("/console/api");
+    let is_own = head.headers.get_all(FETCH_SITE).iter().all(is_own_site) || is_page;
+    if is_own && head.headers.get_all(ORIGIN).iter().all(|origin| is_own_origin(origin.as_bytes(), head)) {
+        return Ok(());
+    }
+    Err((StatusCode::FORBIDDEN, "the console takes requests of its own page only".into()))
+}
+
+/// Is this the origin by which the listener is called? TLS may end before us.
+#[cfg(feature = "console")]
+fn is_own_origin(origin: &[u8], head: &Parts) -> bool {
+    let host = head.headers.get(HOST).map(http::HeaderValue::as_bytes).unwrap_or_default();
+    let authority = [&b"http://"[..], b"https://"].iter().find_map(|scheme| origin.strip_prefix(*scheme));
+    authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+}
+
+/// Denies requests by a name that is none of ours, which DNS rebinding makes.
+fn check_host(head: &Parts, settings: &AdminListener) -> Result<(), Denied> {
     let by_header = head.headers.get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
     let by_target = head.uri.authority().map(Authority::as_str);
     match by_header.chain(by_target).find(|name| !is_allowed(name, &settings.allowed_hosts)) {
@@ -96,7 +129,7 @@ mod tests {
 
     fn settings() -> AdminListener {
         let allowed_hosts = vec!["pillion.internal".into()];
-        AdminListener { metrics_listen: None, token: None, allowed_hosts, max_connections: 1 }
+        AdminListener { metrics_listen: None, token: None, allowed_hosts, max_connections: 1, console_enabled: None }
     }
 
     #[test]
@@ -135,6 +168,37 @@ mod tests {
             assert!(check_sender(&head("/healthz", &[(name, value)]), &settings()).is_err(), "{name}: {value}");
         }
         assert!(check_sender(&head("/metrics", &[("sec-fetch-site", "none")]), &settings()).is_ok());
+    }
+
+    #[cfg(feature = "console")]
+    #[test]
+    fn the_console_is_for_its_own_page() {
+        let own = ("host", "127.0.0.1:8001");
+        for (target, headers, is_fine) in [
+            ("/console/api/jobs", vec![], true),
+            ("/console/api/jobs", vec![("origin", "http://127.0.0.1:8001"), ("sec-fetch-site", "same-origin")], true),
+            ("/console/api/jobs", vec![("origin", "https://127.0.0.1:8001")], true),
+            ("/console/api/jobs", vec![("origin", "http://127.0.0.1:9001")], false),
+            ("/console/api/jobs", vec![("origin", "http://localhost:8001")], false),
+            ("/console/api/jobs", vec![("origin", "null")], false),
+            ("/console/api/jobs", vec![("origin", "http://evil.example")], false),
+            ("/console/api/jobs", vec![("sec-fetch-site", "same-site")], false),
+            ("/console/", vec![("sec-fetch-site", "cross-site")], false),
+            (
+                "/console/",
+                vec![("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
+                true,
+            ),
+            (
+                "/console/api/jobs",
+                vec![("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
+                false,
+            ),
+        ] {
+            let all: Vec<_> = [own].into_iter().chain(headers).collect();
+            assert_eq!(check_console_sender(&head(target, &all), &settings()).is_ok(), is_fine, "{target} {all:?}");
+        }
+        assert!(check_console_sender(&head("/console/", &[("host", "evil.example")]), &settings()).is_err());
     }
 
     #[test]

@@ -7,15 +7,22 @@ mod endpoints;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+#[cfg(feature = "console")]
+use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Response, StatusCode, header};
-use pingora::apps::http_app::ServeHttp;
+#[cfg(feature = "console")]
+use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use serde_json::Value;
+#[cfg(feature = "console")]
+use tokio::sync::mpsc::Receiver;
 use url::form_urlencoded;
 
 use crate::admin::access::Denied;
 use crate::config::settings::JobStoreSettings;
+#[cfg(feature = "console")]
+use crate::console::{self, Body, Console};
 use crate::handler::policy;
 use crate::job_runner::operator_api;
 use crate::model::action::ActionSchema;
@@ -23,6 +30,7 @@ use crate::model::label::Label;
 use crate::model::source::Diagnostic;
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
+use crate::server::admin_listener::OperatorApp;
 
 /// Handles requests on the admin listener.
 pub(crate) struct Admin {
@@ -31,6 +39,9 @@ pub(crate) struct Admin {
     is_loopback: bool,
     /// Is this the metrics listener? No token makes it show or change more.
     is_read_only: bool,
+    /// The console, which the metrics listener has not.
+    #[cfg(feature = "console")]
+    console: Option<Arc<Console>>,
 }
 
 impl Admin {
@@ -38,13 +49,32 @@ impl Admin {
     #[must_use]
     pub(crate) fn new(services: Arc<Services>) -> Self {
         let is_loopback = services.configured().settings.admin_listen.ip().is_loopback();
-        Self { services, is_loopback, is_read_only: false }
+        Self {
+            services,
+            is_loopback,
+            is_read_only: false,
+            #[cfg(feature = "console")]
+            console: None,
+        }
+    }
+
+    /// The same with a console.
+    #[cfg(feature = "console")]
+    #[must_use]
+    pub(crate) fn with_console(self, console: Arc<Console>) -> Self {
+        Self { console: Some(console), ..self }
     }
 
     /// The metrics listener's part of it.
     #[must_use]
     pub(crate) fn read_only(services: Arc<Services>) -> Self {
-        Self { services, is_loopback: false, is_read_only: true }
+        Self {
+            services,
+            is_loopback: false,
+            is_read_only: true,
+            #[cfg(feature = "console")]
+            console: None,
+        }
     }
 
     /// Handles a request, if its sender is authorized.
@@ -71,6 +101,42 @@ impl Admin {
             (_, path) if path.starts_with("/jobs/") => jobs_response(&self.services, method, path, query).await,
             (method, _) => in_json(endpoints::not_found(method, false)),
         })
+    }
+
+    /// The console's response to a request below its root; nothing, if it was a stream.
+    #[cfg(feature = "console")]
+    async fn console_response(&self, console: &Console, session: &mut ServerSession) -> Option<Response<Vec<u8>>> {
+        let head: &Parts = session.req_header();
+        let head = head.clone();
+        let configured = self.services.configured();
+        let response = match access::check_console_sender(&head, &configured.settings.admin) {
+            Err((status, reason)) => console::Response::rejected(&head, status, &reason),
+            Ok(()) if !console.is_enabled() => {
+                let reason = "the console is off: set console.enabled: true (PILLION_CONSOLE_ENABLED)";
+                console::Response::rejected(&head, StatusCode::NOT_FOUND, reason)
+            }
+            Ok(()) => match read_body(session, console::BODY_BYTES_MAX).await {
+                Ok(body) => console.respond(&head, &body).await,
+                Err((status, reason)) => console::Response::rejected(&head, status, reason),
+            },
+        };
+        let console::Response { status, headers, body } = response;
+        let mut response = Response::new(Vec::new());
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        match body {
+            Body::Whole(body) => {
+                response.headers_mut().insert(header::CONTENT_LENGTH, body.len().into());
+                if head.method != Method::HEAD {
+                    *response.body_mut() = body;
+                }
+                Some(response)
+            }
+            Body::Stream(events) => {
+                write_stream(session, response, events).await;
+                None
+            }
+        }
     }
 
     /// The public part, and some details for clients with the token.
@@ -107,6 +173,44 @@ async fn jobs_response(services: &Services, method: &Method, path: &str, query: 
 
 fn in_json((status, response): (StatusCode, Value)) -> ApiResponse {
     (status, "application/json", format!("{response}\n").into_bytes())
+}
+
+/// The body of a request, if it is not larger than that.
+#[cfg(feature = "console")]
+async fn read_body(session: &mut ServerSession, bytes_max: usize) -> Result<Vec<u8>, (StatusCode, &'static str)> {
+    let mut body = Vec::new();
+    loop {
+        match session.read_request_body().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= bytes_max => body.extend_from_slice(&chunk),
+            Ok(Some(_)) => {
+                // The rest of it is not read.
+                session.set_keepalive(None);
+                return Err((StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 16 MiB"));
+            }
+            Ok(None) => return Ok(body),
+            Err(_) => return Err((StatusCode::BAD_REQUEST, "the body did not arrive")),
+        }
+    }
+}
+
+/// Writes a response as it comes. A page that has gone ends it: the next event cannot be written.
+#[cfg(feature = "console")]
+async fn write_stream(session: &mut ServerSession, head: Response<Vec<u8>>, mut events: Receiver<Bytes>) {
+    let mut head = ResponseHeader::from(head.into_parts().0);
+    if head.insert_header(header::TRANSFER_ENCODING, "chunked").is_err() {
+        return;
+    }
+    session.set_keepalive(None);
+    if session.write_response_header(Box::new(head)).await.is_err() {
+        return;
+    }
+    while let Some(event) = events.recv().await {
+        if session.write_response_body(event, false).await.is_err() {
+            return;
+        }
+    }
+    // The page has gone, or it has all of it.
+    let _ = session.write_response_body(Bytes::new(), true).await;
 }
 
 /// Reloads the configuration.
@@ -157,7 +261,7 @@ fn details(services: &Services) -> String {
             format!("the file {file}: it must be on a volume that stays, and no other replica sees its calls")
         }
     };
-    let configuration = match services.reloads.last() {
+    let configuration = match services.reloads.last().map(|last| last.outcome) {
         None => "as it was at the start".into(),
         Some(Ok(())) => "reloaded".into(),
         Some(Err(reason)) => format!("the newest one was rejected, an older one is in use: {reason}"),
@@ -203,8 +307,12 @@ fn schema_state(snapshot: &Snapshot) -> String {
 const REASON_MAX: usize = 1_000;
 
 #[async_trait]
-impl ServeHttp for Admin {
-    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+impl OperatorApp for Admin {
+    async fn respond(&self, session: &mut ServerSession) -> Option<Response<Vec<u8>>> {
+        #[cfg(feature = "console")]
+        if let Some(console) = self.console.as_ref().filter(|_| console::has(session.req_header().uri.path())) {
+            return self.console_response(console, session).await;
+        }
         let response = self.handle(session.req_header()).await;
         let (status, content_type, body) =
             response.unwrap_or_else(|(status, reason)| (status, TEXT, format!("{reason}\n").into_bytes()));
@@ -222,6 +330,6 @@ impl ServeHttp for Admin {
         if status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));
         }
-        response
+        Some(response)
     }
 }

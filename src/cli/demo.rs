@@ -9,10 +9,12 @@ use serde_json::{Value, json};
 
 use crate::cli;
 use crate::cli::serve::{Serving, serve};
-use crate::config::load::load;
-use crate::config::settings_table::Setting;
+use crate::config::configuration_source::ConfigurationSource;
+use crate::config::load::Assumed;
 use crate::http_client::outbound;
 use crate::http_client::outbound::EnvironmentProxy;
+use crate::reload::Load;
+use crate::reload::files::Files;
 use crate::server::listener::small_service;
 
 mod handler;
@@ -50,19 +52,20 @@ pub(crate) fn run(_: &ArgMatches) -> Result<(), String> {
     crate::install_tls_provider();
     let ports = free_ports().map_err(|error| format!("error: no free port on loopback: {error}"))?;
     let metadata = Metadata::write(ports.handler)?;
-    let flag = |setting: &Setting| {
-        let value = match setting.key {
-            "upstream.url" => format!("http://{}", ports.upstream),
-            "listen" => ports.clients.to_string(),
-            "admin_listen" => ports.admin.to_string(),
-            "metadata.folder" => metadata.0.display().to_string(),
-            "log.format" => "text".into(),
-            _ => return None,
-        };
-        Some(vec![value])
-    };
-    let config_file = metadata.0.join("pillion.yaml");
-    let loaded = load(Some(&config_file), &flag, &[]).map_err(|diagnostics| cli::report(&diagnostics))?;
+    let flags = [
+        ("upstream.url", format!("http://{}", ports.upstream)),
+        ("listen", ports.clients.to_string()),
+        ("admin_listen", ports.admin.to_string()),
+        ("metadata.folder", metadata.0.display().to_string()),
+        ("log.format", "text".to_owned()),
+    ];
+    let flags = flags.into_iter().map(|(key, value)| (key, vec![value])).collect();
+    let source = ConfigurationSource { file: Some(metadata.0.join("pillion.yaml")), flags };
+    let load = |source: &ConfigurationSource| source.load(&Assumed::default());
+    let loaded = load(&source).map_err(|diagnostics| cli::report(&diagnostics))?;
+    let files = Files::new(source.file.as_deref(), &loaded.settings);
+    let again = source.clone();
+    let again: Load = Box::new(move || load(&again));
     println!("A sample upstream on http://{}, a sample handler on http://{},", ports.upstream, ports.handler);
     println!("and actions from {}.", metadata.0.display());
     let beside = vec![
@@ -70,7 +73,8 @@ pub(crate) fn run(_: &ArgMatches) -> Result<(), String> {
         small_service("handler", ports.handler, handler::Handler).into(),
     ];
     show_in_background(ports.clients, metadata.0.clone());
-    serve(loaded, Serving { beside, at_exit: Box::new(move || drop(metadata)), ..Serving::default() })
+    let at_exit = Box::new(move || drop(metadata));
+    serve(loaded, Serving { again: Some((again, files)), beside, at_exit, source, ..Serving::default() })
 }
 
 fn free_ports() -> std::io::Result<Ports> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Arg, ArgMatches, Command};
 
 use crate::cli::serve::{LogForm, Serving, serve};
-use crate::cli::{NO_UPSTREAM, config_file, flag_of, has_colours, has_upstream, load_from, report};
+use crate::cli::{NO_UPSTREAM, config_file, flag_of, has_colours, has_upstream, load_from, report, source_of};
 use crate::config::load::{Loaded, values_of};
 use crate::handler_client::stand_in::HandlerStandIn;
 use crate::mock::stand_in::Mock;
@@ -68,12 +68,14 @@ fn load_and_serve(arguments: &ArgMatches) -> Result<(), String> {
         eprintln!("No handler is called: --mock responds in their place.");
     }
     let files = Files::new(config_file(arguments), &loaded.settings);
+    let source = source_of(arguments);
     let arguments = arguments.clone();
     let again: Load = Box::new(move || load(&arguments));
     let serving = Serving {
         again: Some((again, files)),
         stand_ins: StandIns { handlers, upstream: None },
         log: LogForm::Development { has_colours: has_colours() },
+        source,
         ..Serving::default()
     };
     serve(loaded, serving)

@@ -11,9 +11,12 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::{BackgroundService, background_service};
 
 use crate::admin::Admin;
-use crate::cli::{block_on, config_file, flag_of, load_from, report};
+use crate::cli::{block_on, config_file, flag_of, load_from, report, source_of};
+use crate::config::configuration_source::ConfigurationSource;
 use crate::config::load::{Loaded, text_of};
 use crate::config::settings::JobStoreSettings;
+#[cfg(feature = "console")]
+use crate::console::Console;
 use crate::jobs::ephemeral_volume::ephemeral_volume;
 use crate::metadata_api::Api;
 use crate::model::source::{Diagnostic, Severity, summed_up};
@@ -76,10 +79,11 @@ impl StartFailure {
 fn load_and_serve(arguments: &ArgMatches) -> Result<(), StartFailure> {
     let loaded = load_from(arguments, &[]).map_err(StartFailure::Configuration)?;
     let config_file = arguments.get_one::<String>("config").map(PathBuf::from);
+    let source = source_of(arguments);
     let arguments = arguments.clone();
     let again: Load = Box::new(move || load_from(&arguments, &[]));
     let files = Files::new(config_file.as_deref(), &loaded.settings);
-    serve(loaded, Serving { again: Some((again, files)), ..Serving::default() }).map_err(StartFailure::Other)
+    serve(loaded, Serving { again: Some((again, files)), source, ..Serving::default() }).map_err(StartFailure::Other)
 }
 
 /// What is served beside the loaded configuration, and how.
@@ -94,6 +98,8 @@ pub(crate) struct Serving {
     pub stand_ins: StandIns,
     /// The form of the log.
     pub log: LogForm,
+    /// Where the configuration comes from, for the console.
+    pub source: ConfigurationSource,
 }
 
 /// The form of the log.
@@ -111,7 +117,8 @@ pub(crate) enum LogForm {
 impl Default for Serving {
     fn default() -> Self {
         let (beside, at_exit): (_, AtExit) = (Vec::new(), Box::new(|| {}));
-        Self { again: None, beside, at_exit, stand_ins: StandIns::default(), log: LogForm::Configured }
+        let (stand_ins, source) = Default::default();
+        Self { again: None, beside, at_exit, stand_ins, log: LogForm::Configured, source }
     }
 }
 
@@ -120,7 +127,9 @@ impl Default for Serving {
 /// # Errors
 /// Why it cannot be served.
 pub(crate) fn serve(mut loaded: Loaded, serving: Serving) -> Result<(), String> {
-    let Serving { again, mut beside, at_exit, stand_ins, log } = serving;
+    let Serving { again, mut beside, at_exit, stand_ins, log, source } = serving;
+    #[cfg(not(feature = "console"))]
+    let _ = source;
     crate::install_tls_provider();
     match log {
         LogForm::Configured => logs::start(loaded.settings.log_json, &loaded.settings.log_level),
@@ -159,7 +168,15 @@ pub(crate) fn serve(mut loaded: Loaded, serving: Serving) -> Result<(), String> 
         describe_job_file(file);
     }
     count_panics(&services);
-    beside.extend(admin_listeners(&services));
+    #[cfg(feature = "console")]
+    let console = Arc::new(Console::new(Arc::clone(&services), metadata.clone(), source));
+    #[cfg(feature = "console")]
+    beside.push(background_service("console", Observing(Arc::clone(&console))).into());
+    beside.extend(admin_listeners(
+        &services,
+        #[cfg(feature = "console")]
+        console,
+    ));
     if let Some((load, files)) = again {
         let reloader =
             Reloader { services: Arc::clone(&services), metadata: metadata.clone(), load, files: files.into() };
@@ -170,10 +187,12 @@ pub(crate) fn serve(mut loaded: Loaded, serving: Serving) -> Result<(), String> 
 }
 
 /// The admin listener, and the metrics listener if there is one.
-fn admin_listeners(services: &Arc<Services>) -> Vec<BackgroundTask> {
+fn admin_listeners(services: &Arc<Services>, #[cfg(feature = "console")] console: Arc<Console>) -> Vec<BackgroundTask> {
     let configured = services.configured();
     let settings = &configured.settings;
     let admin = Admin::new(Arc::clone(services));
+    #[cfg(feature = "console")]
+    let admin = admin.with_console(console);
     let mut listeners = vec![listener::admin_service(services, "admin", settings.admin_listen, admin)];
     if let Some(listen) = settings.admin.metrics_listen {
         let metrics = Admin::read_only(Arc::clone(services));
@@ -216,5 +235,17 @@ struct Background(Reloader);
 impl BackgroundService for Background {
     async fn start(&self, _: ShutdownWatch) {
         self.0.run().await;
+    }
+}
+
+/// Collects what the console shows, in the background.
+#[cfg(feature = "console")]
+struct Observing(Arc<Console>);
+
+#[cfg(feature = "console")]
+#[async_trait]
+impl BackgroundService for Observing {
+    async fn start(&self, _: ShutdownWatch) {
+        self.0.observe().await;
     }
 }

@@ -209,6 +209,8 @@ pub struct AdminListener {
     pub token: Option<Secret>,
     pub allowed_hosts: Vec<String>,
     pub max_connections: usize,
+    /// Nothing: while developing, and if the listener is on loopback.
+    pub console_enabled: Option<bool>,
 }
 
 /// A listener with TLS.
@@ -575,10 +577,23 @@ fn read_admin(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> AdminListen
     }
     AdminListener {
         metrics_listen: read_listen(values, "admin.metrics_listen", ANY, diagnostics),
+        max_connections: values.count("admin.max_connections", diagnostics),
+        console_enabled: read_console(values, token.is_some(), diagnostics),
         token: token.map(Secret::new),
         allowed_hosts,
-        max_connections: values.count("admin.max_connections", diagnostics),
     }
+}
+
+/// A console that changes things must not be open to a network.
+fn read_console(values: &Values, has_token: bool, diagnostics: &mut Vec<Diagnostic>) -> Option<bool> {
+    let key = "console.enabled";
+    let is_enabled = values.is_given(key).then(|| values.bool(key, diagnostics))?;
+    let listen = values.text("admin_listen").and_then(|text| text.parse::<SocketAddr>().ok());
+    if is_enabled && !has_token && listen.is_some_and(|listen| !listen.ip().is_loopback()) {
+        let message = "the console needs a token, because the admin listener is not on loopback";
+        values.reject(key, message, "set admin.token (PILLION_ADMIN_TOKEN)", diagnostics);
+    }
+    Some(is_enabled)
 }
 
 fn read_allowed_hosts(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> AllowedHosts {

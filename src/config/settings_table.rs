@@ -141,6 +141,8 @@ pub const SETTINGS: &[Setting] = &[
         "Host names that requests to the admin listener may carry, beside IP addresses and localhost: protects against\nDNS rebinding. /healthz and /readyz are served under any name.").format(Format::HostName),
     setting("admin.max_connections", None, &["PILLION_ADMIN_MAX_CONNECTIONS"], Kind::Count, Some("64"),
         "Maximum number of concurrent connections to the admin listener, so that they cannot take file descriptors from\nclients. Beyond it the oldest idle connection is closed."),
+    setting("console.enabled", None, &["PILLION_CONSOLE_ENABLED"], Kind::Bool, None,
+        "Serve the console, a web page on which actions are made and tried, at /console of the admin listener. Not set: with\npillion dev, and if the admin listener is on loopback. Elsewhere it needs admin.token, with which one logs in."),
     setting("tls.listen", Some("tls-listen"), &["PILLION_TLS_LISTEN"], Kind::Text, None,
         "Listen address for clients over TLS: HTTP/1.1 and HTTP/2. Requires tls.cert_file and tls.key_file.").format(Format::Listen).at_start(),
     setting("tls.cert_file", Some("tls-cert-file"), &["PILLION_TLS_CERT_FILE"], Kind::Text, None,

@@ -10,6 +10,7 @@ use crate::protocol::trace::TraceContext;
 use crate::request::context::RequestContext;
 use crate::request::response;
 use crate::runtime::services::Services;
+use crate::telemetry::span_watch::WatchedSpan;
 use crate::telemetry::traces::{Ended, SpanIds, Tracer, texts};
 
 /// The collector of this trace's spans, if it is sampled.
@@ -36,7 +37,8 @@ fn span_ids(trace: &TraceContext, parent_is_remote: bool) -> SpanIds {
 /// The context of a child span, if this trace is sampled.
 #[must_use]
 pub(crate) fn client_span(services: &Services, trace: &TraceContext) -> Option<TraceContext> {
-    tracer(services, trace).map(|_| child(trace))
+    let is_recorded = tracer(services, trace).is_some() || services.span_watches.has(&trace.trace_id);
+    is_recorded.then(|| child(trace))
 }
 
 fn child(trace: &TraceContext) -> TraceContext {
@@ -88,6 +90,7 @@ pub(crate) fn record_phase(
     began: Instant,
     ended: Instant,
 ) {
+    services.span_watches.note(&trace.trace_id, || WatchedSpan { name: name.to_owned(), began, ended });
     let Some(tracer) = tracer(services, trace) else { return };
     let (place, name) = (span_ids(&child(trace), false), name.into());
     tracer.take(Ended { place, kind: SpanKind::Internal, name, began, ended, attributes: Vec::new(), error: None });
@@ -102,6 +105,8 @@ pub(crate) fn record_client_span(
     status: Result<u16, &'static str>,
     attributes: Vec<KeyValue>,
 ) {
+    let ended = Instant::now();
+    services.span_watches.note(&trace.trace_id, || WatchedSpan { name: name.clone(), began, ended });
     let Some(tracer) = tracer(services, trace) else { return };
     let mut attributes = attributes;
     attributes.extend(status.ok().map(|status| KeyValue::new("http.response.status_code", i64::from(status))));
@@ -111,6 +116,6 @@ pub(crate) fn record_client_span(
         Ok(_) => None,
         Err(error) => Some(error),
     };
-    let (place, ended) = (span_ids(trace, false), Instant::now());
+    let place = span_ids(trace, false);
     tracer.take(Ended { place, kind: SpanKind::Client, name, began, ended, attributes, error });
 }

@@ -1,7 +1,7 @@
 //! Failed handler calls: what their cause is, for metrics and the failure log.
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::action::complete_value::CompletionError;
 use crate::action::handler_error::HandlerResponseError;
@@ -112,7 +112,7 @@ pub(crate) fn log(
     let action = allowed.action();
     let (host, port) = peer_of(action);
     let port_text = port.map(|port| format!(":{port}")).unwrap_or_default();
-    execution.services.health.failures.write(&Failure {
+    let failure = Failure {
         failed: Failed::Handler(&action.name),
         kind: failure.kind,
         severity: failure.kind.severity(),
@@ -125,7 +125,9 @@ pub(crate) fn log(
         role: Some(execution.session.role()),
         attempts: facts.attempts,
         duration: facts.duration,
-    });
+    };
+    execution.services.health.failures.write(&failure);
+    execution.services.health.recent_failures.note(&failure, SystemTime::now());
 }
 
 /// Host and port of an action's handler: nothing else of its URL may be shown.

@@ -73,7 +73,7 @@ pub(crate) fn part(used: u64, all: u64) -> f64 {
 }
 
 /// Bytes of this process that are in memory; 0 if the system does not say.
-fn resident_bytes() -> u64 {
+pub(crate) fn resident_bytes() -> u64 {
     // Pages are counted, and kernels for arm64 have some of 16 and of 64 KiB.
     statm_pages().map_or(0, |pages| pages.saturating_mul(procfs::page_size()))
 }

@@ -31,6 +31,18 @@ pub(crate) struct LoadedConfig {
 }
 
 impl LoadedConfig {
+    /// The fingerprint of a setting.
+    #[must_use]
+    pub(crate) fn fingerprint(&self, key: &str) -> Option<u64> {
+        self.fingerprints.get(key).copied()
+    }
+
+    /// The fingerprints of all settings.
+    #[must_use]
+    pub(crate) fn fingerprints(&self) -> &HashMap<&'static str, u64> {
+        &self.fingerprints
+    }
+
     /// Prepares the loaded configuration. Whatever it has in common with `before` is reused.
     ///
     /// # Errors

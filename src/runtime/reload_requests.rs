@@ -1,6 +1,7 @@
 //! Requests for a reload of the configuration, and their results.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -14,7 +15,16 @@ const REQUESTS_MAX: usize = 16;
 pub(crate) struct ReloadRequests {
     sender: mpsc::Sender<PendingReload>,
     receiver: Mutex<Option<mpsc::Receiver<PendingReload>>>,
-    last: Mutex<Option<Result<(), String>>>,
+    last: Mutex<Option<LastReload>>,
+}
+
+/// The last reload.
+#[derive(Clone, Debug)]
+pub(crate) struct LastReload {
+    /// When it ended.
+    pub at: SystemTime,
+    /// Why the old configuration stays, if it does.
+    pub outcome: Result<(), String>,
 }
 
 impl Default for ReloadRequests {
@@ -43,12 +53,12 @@ impl ReloadRequests {
 
     /// Notes how it went.
     pub(crate) fn note(&self, outcome: Result<(), String>) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(LastReload { at: SystemTime::now(), outcome });
     }
 
     /// How it went the last time, if there was one.
     #[must_use]
-    pub(crate) fn last(&self) -> Option<Result<(), String>> {
+    pub(crate) fn last(&self) -> Option<LastReload> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

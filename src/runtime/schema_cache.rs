@@ -175,6 +175,13 @@ impl SchemaCache {
         self.by_content.is_empty()
     }
 
+    /// How long ago the upstream was last introspected with success.
+    #[must_use]
+    pub(crate) fn age(&self) -> Option<Duration> {
+        let last = self.callers.iter().filter_map(|(_, known)| known.last());
+        last.filter(|last| !last.has_failed).map(|last| last.at.elapsed()).min()
+    }
+
     pub(crate) fn note_failure(&self, role: &str, failure: Option<&SchemaError>) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         match failure {

@@ -22,6 +22,8 @@ use crate::runtime::snapshot::{Snapshot, SnapshotCell};
 use crate::telemetry::availability::Dependency;
 use crate::telemetry::failure_log::FailureLog;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::recent_failures::RecentFailures;
+use crate::telemetry::span_watch::SpanWatches;
 use crate::telemetry::traces::Tracer;
 use crate::traffic_shaping::TrafficPolicies;
 use crate::traffic_shaping::per_client_limit::PerClient;
@@ -54,6 +56,8 @@ pub(crate) struct Services {
     pub reloads: ReloadRequests,
     /// Collects spans, if tracing is configured.
     pub tracer: Option<Tracer>,
+    /// The spans of single requests that are watched.
+    pub span_watches: SpanWatches,
     /// How the process is.
     pub health: Health,
     /// How far the upstream's schema is known.
@@ -104,6 +108,8 @@ pub(crate) struct Health {
     pub fatal: FatalError,
     /// Where failed calls are logged.
     pub failures: FailureLog,
+    /// The last of them, if there is a console.
+    pub recent_failures: RecentFailures,
     /// What comes and goes without our doing.
     pub dependencies: Dependencies,
 }
@@ -193,6 +199,7 @@ impl Services {
             jobs: OnceLock::new(),
             running_jobs: RunningJobs::default(),
             reloads: ReloadRequests::default(),
+            span_watches: SpanWatches::default(),
             health: Health::default(),
             schema: SchemaProgress::default(),
             stand_ins,

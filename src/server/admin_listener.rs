@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::BytesMut;
 use http::Response;
-use pingora::apps::ServerApp;
-use pingora::apps::http_app::ServeHttp;
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream, ServerApp};
+use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
@@ -19,6 +19,13 @@ use crate::downstream::session_deadline::deadline_of;
 use crate::memory::MemoryOwner;
 use crate::runtime::services::Services;
 use crate::server::connection_lifecycle::Listener;
+
+/// An application for operators.
+#[async_trait]
+pub(crate) trait OperatorApp: Send + Sync + 'static {
+    /// Responds to a request whose head has been read. Nothing, if it has written its response itself, which a stream is.
+    async fn respond(&self, session: &mut ServerSession) -> Option<Response<Vec<u8>>>;
+}
 
 /// A small application and its connections.
 pub(crate) struct AdminListener<S> {
@@ -70,7 +77,7 @@ impl Drop for Slot {
     }
 }
 
-impl<S: ServeHttp + Send + Sync + 'static> Listener for AdminListener<S> {
+impl<S: OperatorApp> Listener for AdminListener<S> {
     type Admitted = Slot;
 
     fn services(&self) -> &Arc<Services> {
@@ -108,17 +115,36 @@ struct Requests<S> {
 }
 
 #[async_trait]
-impl<S: ServeHttp + Send + Sync> ServeHttp for Requests<S> {
-    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        let deadline = deadline_of(session).cloned();
+impl<S: OperatorApp> HttpServerApp for Requests<S> {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        if !session.read_request().await.ok()? {
+            return None;
+        }
+        let keepalive = self.services.configured().settings.keepalive_timeout;
+        // The deadline below is shorter as a rule, and exact.
+        session.set_keepalive((!*shutdown.borrow()).then_some(60));
+        let deadline = deadline_of(&session).cloned();
         if let Some(deadline) = &deadline {
             deadline.head_was_read();
         }
-        let response = self.app.response(session).await;
+        let response = self.app.respond(&mut session).await;
         if let Some(deadline) = &deadline {
             // Within this time the response has to be read, too, and the rest of a body to be sent.
-            deadline.next_head_within(self.services.configured().settings.keepalive_timeout);
+            deadline.next_head_within(keepalive);
         }
-        response
+        if let Some(response) = response {
+            let (head, body) = response.into_parts();
+            session.write_response_header(Box::new(ResponseHeader::from(head))).await.ok()?;
+            if !body.is_empty() {
+                session.write_response_body(body.into(), true).await.ok()?;
+            }
+        }
+        let settings = HttpPersistentSettings::for_session(&session);
+        let stream = session.finish().await.ok()??;
+        Some(ReusedHttpStream::from_reusable_stream(stream, settings))
     }
 }

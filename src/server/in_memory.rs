@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pingora::protocols::Stream;
 use pingora::server::configuration::ServerConf;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
 
 use crate::downstream::session::DownstreamTimeouts;
@@ -39,18 +39,26 @@ impl InMemoryListener {
         Self { listener: Arc::new(listener), shutdown: watch::Sender::new(false) }
     }
 
+    /// Opens a connection, which ends when the returned half is dropped.
+    ///
+    /// # Errors
+    /// When it is rejected.
+    pub(crate) fn connect(&self) -> io::Result<DuplexStream> {
+        let (client, server) = tokio::io::duplex(PIPE_BYTES);
+        let stream: Stream = Box::new(server);
+        let timeouts = DownstreamTimeouts::of(&self.listener.services().configured().settings);
+        let admitted = Arc::clone(&self.listener).admit(&stream, &timeouts);
+        let (deadline, ()) = admitted.ok_or(io::ErrorKind::ConnectionRefused)?;
+        tokio::spawn(Arc::clone(&self.listener).serve(stream, deadline, self.shutdown.subscribe()));
+        Ok(client)
+    }
+
     /// Sends the bytes of one request, which must ask for the end of the connection, and reads those of the response.
     ///
     /// # Errors
     /// When there is no response within five minutes, or the connection is rejected.
     pub(crate) async fn exchange(&self, request: &[u8]) -> io::Result<Vec<u8>> {
-        let (mut client, server) = tokio::io::duplex(PIPE_BYTES);
-        let stream: Stream = Box::new(server);
-        let timeouts = DownstreamTimeouts::of(&self.listener.services().configured().settings);
-        let admitted = Arc::clone(&self.listener).admit(&stream, &timeouts);
-        let (deadline, ()) = admitted.ok_or(io::ErrorKind::ConnectionRefused)?;
-        // It ends with the connection, whose other end is dropped here.
-        tokio::spawn(Arc::clone(&self.listener).serve(stream, deadline, self.shutdown.subscribe()));
+        let mut client = self.connect()?;
         let exchange = async {
             client.write_all(request).await?;
             let mut response = Vec::new();

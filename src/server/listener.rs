@@ -21,7 +21,7 @@ use crate::metadata_api::Api;
 use crate::model::error_kind::ErrorKind;
 use crate::routes::gateway::Gateway;
 use crate::runtime::services::Services;
-use crate::server::admin_listener::AdminListener;
+use crate::server::admin_listener::{AdminListener, OperatorApp};
 use crate::server::background_tasks::Background;
 use crate::server::client_listener::ClientListener;
 use crate::server::connection_lifecycle::Connections;
@@ -122,7 +122,7 @@ const SEND_BUFFER_BYTES: usize = 64 * 1024;
 const RESETS_MAX: usize = 100;
 
 /// A listener for operators, of one thread: that of `name`, admin or metrics.
-pub(crate) fn admin_service<S: ServeHttp + Send + Sync + 'static>(
+pub(crate) fn admin_service<S: OperatorApp>(
     services: &Arc<Services>,
     name: &str,
     listen: SocketAddr,

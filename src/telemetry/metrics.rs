@@ -4,12 +4,14 @@
 use std::ops::Deref;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use prometheus::proto::MetricFamily;
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
 
-use crate::telemetry::declare::{MetricEntry, Sizes, metrics};
+pub(crate) use crate::telemetry::declare::MetricEntry;
+use crate::telemetry::declare::{Sizes, metrics};
 use crate::telemetry::logs;
 use crate::telemetry::request_metrics::RequestMetrics;
 
@@ -277,11 +279,17 @@ impl Metrics {
     /// All of them in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> Vec<u8> {
-        self.log_lines_dropped.inc_by(logs::newly_dropped());
         let mut text = Vec::new();
         // Writing to memory cannot fail, and a metric that cannot be encoded must not take the others with it.
-        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        let _ = TextEncoder::new().encode(&self.families(), &mut text);
         text
+    }
+
+    /// All metrics as they are now.
+    #[must_use]
+    pub fn families(&self) -> Vec<MetricFamily> {
+        self.log_lines_dropped.inc_by(logs::newly_dropped());
+        self.registry.gather()
     }
 }
 
