@@ -52,7 +52,7 @@ function MetricTable({ of, used }: { of: MetricRow[]; used: boolean }): JSX.Elem
     </tr>
   );
   return (
-    <Table label="Metrics" head={head}>
+    <Table label="Metrics" head={head} flows>
       {of.map((metric) => (
         <tr key={metric.name}>
           <th scope="row">

@@ -238,7 +238,7 @@ function CheckResult({ of }: { of: CheckReport }): JSX.Element {
     <div class="stack">
       {of.diagnostics.length ? <Diagnostics of={of.diagnostics} /> : null}
       {of.checks.length ? (
-        <Table label="Checks" head={<HeadRow of={["Result", "What", "Detail"]} />}>
+        <Table flows label="Checks" head={<HeadRow of={["Result", "What", "Detail"]} />}>
           {of.checks.map(({ kind, name, result, step, address, reason, steps }) => (
             <tr key={kind + name}>
               <td>
@@ -260,7 +260,7 @@ function CheckResult({ of }: { of: CheckReport }): JSX.Element {
 
 function DoctorResult({ of }: { of: DoctorReport }): JSX.Element {
   return (
-    <Table label="Doctor" head={<HeadRow of={["Result", "What", "Detail"]} />}>
+    <Table flows label="Doctor" head={<HeadRow of={["Result", "What", "Detail"]} />}>
       {of.items.map(({ status, check, found, help }) => (
         <tr key={check}>
           <td>

@@ -76,7 +76,7 @@ function SettingTable({ of }: { of: SettingRow[] }): JSX.Element {
     </tr>
   );
   return (
-    <Table label="Settings" head={head}>
+    <Table label="Settings" head={head} flows>
       {of.map((row) => (
         <tr key={row.key}>
           <th scope="row">

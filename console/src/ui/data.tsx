@@ -71,9 +71,17 @@ export function Empty({ title, children, action }: { title: string; children?: C
   );
 }
 
-export function Table({ label, head, children }: { label: string; head: ComponentChildren; children: ComponentChildren }): JSX.Element {
+interface TableProps {
+  label: string;
+  head: ComponentChildren;
+  children: ComponentChildren;
+  /** Cells below one another on narrow screens, for tables whose cells are texts. */
+  flows?: boolean;
+}
+
+export function Table({ label, head, children, flows }: TableProps): JSX.Element {
   return (
-    <div class="table-wrap" role="region" aria-label={label} tabIndex={0}>
+    <div class={`table-wrap ${flows ? "flows" : ""}`} role="region" aria-label={label} tabIndex={0}>
       <table>
         <thead>{head}</thead>
         <tbody>{children}</tbody>

@@ -43,7 +43,7 @@ function FailureTable({ of }: { of: Failure[] }): JSX.Element {
     </tr>
   );
   return (
-    <Table label="Failures" head={head}>
+    <Table label="Failures" head={head} flows>
       {of.map((failure, index) => (
         <tr key={index}>
           <td class="nowrap" title={date(failure.at)}>
