@@ -18,7 +18,17 @@ export function startHandlers(port) {
       response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
     });
   });
-  return new Promise((resolve) => server.listen(port, "127.0.0.1", () => resolve(server)));
+  return new Promise((resolve, reject) => {
+    let attempts = 0;
+    server.on("listening", () => resolve(server));
+    // The port may be that of an outgoing connection for a moment.
+    server.on("error", (error) => {
+      attempts += 1;
+      if (attempts > 25) reject(error);
+      else setTimeout(() => server.listen(port, "127.0.0.1"), 200);
+    });
+    server.listen(port, "127.0.0.1");
+  });
 }
 
 /** The first invoice fails, the others succeed. */

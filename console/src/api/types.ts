@@ -56,8 +56,8 @@ export interface JobCounts {
   unavailable?: string;
   created: number;
   processing: number;
+  /** At most 1000. */
   error: number;
-  completed: number;
   oldest_pending_seconds: number | null;
 }
 

@@ -21,6 +21,10 @@ const STATUSES: [string, string][] = [
   ["completed", "completed"],
 ];
 
+/** The store counts no further. */
+const MAX_COUNTED = 1000;
+export const failedCount = (count: number): string => (count >= MAX_COUNTED ? `${MAX_COUNTED}+` : String(count));
+
 export const TONES: Record<string, Tone> = { created: "info", processing: "warn", completed: "ok", error: "error" };
 export const statusText = (status: string): string => STATUSES.find(([name]) => name === status)?.[1] ?? status;
 
@@ -48,8 +52,7 @@ function JobList(): JSX.Element {
           <Badge>{counts.store}</Badge>
           <Badge tone="info">{plural(counts.created, "waiting job")}</Badge>
           <Badge tone="warn">{counts.processing} processing</Badge>
-          <Badge tone={counts.error ? "error" : ""}>{counts.error} failed</Badge>
-          <Badge tone="ok">{counts.completed} completed</Badge>
+          <Badge tone={counts.error ? "error" : ""}>{failedCount(counts.error)} failed</Badge>
           {counts.oldest_pending_seconds ? <span class="muted small">oldest waiting {seconds(counts.oldest_pending_seconds)}</span> : null}
         </div>
       ) : null}

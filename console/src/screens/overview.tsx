@@ -10,6 +10,7 @@ import { Badge, Card, Empty, Facts, PageHead, Sparkline, Table, type Tone } from
 import { ago, bytes, date, duration, plural, rate, seconds } from "../ui/format";
 import { Loaded, useLoad } from "../ui/load";
 import { Diagnostics, Problem } from "../ui/problem";
+import { failedCount } from "./jobs";
 
 export function OverviewScreen(): JSX.Element {
   const overview = useLoad((signal) => get<Overview>("overview", signal), [], 10_000);
@@ -89,7 +90,7 @@ function Stats({ of }: { of: Overview }): JSX.Element {
         <Stat
           label="Jobs waiting"
           value={<a href={href("jobs")}>{waiting}</a>}
-          note={`${plural(jobs.error, "failed job")}${jobs.oldest_pending_seconds ? `, oldest ${seconds(jobs.oldest_pending_seconds)}` : ""}`}
+          note={`${failedCount(jobs.error)} failed${jobs.oldest_pending_seconds ? `, oldest ${seconds(jobs.oldest_pending_seconds)}` : ""}`}
         />
       ) : (
         <Stat label="Jobs" value="–" note="no asynchronous actions" />
