@@ -101,7 +101,7 @@ export async function save(page) {
   const dialog = page.locator("dialog[open]").last();
   await dialog.locator(".diff").first().waitFor();
   await button(dialog, "Save").click();
-  await page.locator(".toast", { hasText: "Saved" }).last().waitFor();
+  await page.locator(".toast:not(.error)", { hasText: "Saved" }).last().waitFor();
   await dialog.waitFor({ state: "detached" });
 }
 

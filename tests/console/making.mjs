@@ -193,9 +193,9 @@ export async function a_masked_header_stays({ page }) {
   await go(page, "actions/offer?tab=handler");
   await button(page, "Add header").click();
   await page.getByLabel("Name of header 3").fill("x-more");
-  await page.getByLabel("Variable of header 3").fill("MORE");
+  await page.getByLabel("Variable of header 3").fill("OFFER_KEY");
   await button(page, "Preview").click();
-  await page.locator("dialog[open] .diff").getByText("value_from_env: MORE").waitFor();
+  await page.locator("dialog[open] .diff").getByText("+          value_from_env: OFFER_KEY").waitFor();
   await save(page);
   const file = readFileSync(`${settings.folder}/metadata/actions.yaml`, "utf8");
   expect(file.includes("value: c4nary-static-header") && file.includes("x-more"), "the header's value was replaced");
