@@ -1,6 +1,6 @@
 // The console: a page of the admin listener where actions are made, tried and understood.
 import { render, type ComponentChildren, type JSX } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { get } from "./api/client";
 import type { Session } from "./api/types";
 import { ActionScreen } from "./screens/action/action";
@@ -34,8 +34,12 @@ function Console(): JSX.Element {
 function Current(): JSX.Element {
   const [name = "", item] = route.value.segments;
   const title = SCREENS.find((screen) => screen.name === name)?.title ?? "Nothing here";
+  const isFirst = useRef(true);
   useEffect(() => {
     document.title = `${item ?? title} · Pillion console`;
+    // What had the focus may be gone with its screen; Tab goes on in the new one.
+    if (!isFirst.current && document.activeElement === document.body) document.getElementById("main")?.focus({ preventScroll: true });
+    isFirst.current = false;
   }, [item, title]);
   return <>{screen(name, item)}</>;
 }

@@ -30,7 +30,7 @@ export function CodeTab({ action }: { action: ActionDetail }): JSX.Element {
                 onChange={setChosen}
               />
             </div>
-            <Files key={framework} address={address} />
+            <Files key={framework} address={address} action={action.name} />
           </Card>
         );
       }}
@@ -38,13 +38,13 @@ export function CodeTab({ action }: { action: ActionDetail }): JSX.Element {
   );
 }
 
-function Files({ address }: { address: string }): JSX.Element {
+function Files({ address, action }: { address: string; action: string }): JSX.Element {
   const code = useLoad((signal) => get<CodeFiles>(`code${address}`, signal), [address]);
   const [path, setPath] = useState<string>();
   return (
     <Loaded of={code} what="the files">
       {({ files, notes }) => {
-        const file = files.find((one) => one.path === path) ?? files.find(({ owner }) => owner === "user") ?? files[0];
+        const file = files.find((one) => one.path === path) ?? files.find((one) => isHandler(one.path, action)) ?? files[0];
         return (
           <>
             <div class="with-tree">
@@ -79,4 +79,10 @@ function Files({ address }: { address: string }): JSX.Element {
       }}
     </Loaded>
   );
+}
+
+/** The file in which the reader begins: the one with the action's name in a language's spelling, and not its test. */
+function isHandler(path: string, action: string): boolean {
+  const name = path.split("/").at(-1)?.toLowerCase().replaceAll("_", "") ?? "";
+  return name.startsWith(action.toLowerCase()) && !name.includes("test");
 }
