@@ -33,6 +33,8 @@ mod concurrency_limit;
 mod connection_limit;
 mod connection_pool;
 mod connection_timeouts;
+mod console;
+mod console_api;
 mod containers;
 mod cors;
 mod dashboards;
@@ -134,6 +136,8 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         connection_limit,
         connection_pool,
         connection_timeouts,
+        console,
+        console_api,
         containers,
         cors,
         dashboards,

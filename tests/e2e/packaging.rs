@@ -16,7 +16,7 @@ fn root() -> &'static Path {
 }
 
 /// Folders with packages of their own.
-const FOLDERS: [&str; 3] = ["demo", "tests/engines", "benches/peers"];
+const FOLDERS: [&str; 4] = ["console", "demo", "tests/engines", "benches/peers"];
 
 /// Versions of npm, and who has them.
 const NPMS: [(&str, &str); 6] = [
@@ -126,6 +126,7 @@ fn the_image_is_built_from_what_it_needs(_: &Engines) {
         named.map(|path| root().join(path).canonicalize().expect("in the repository")).collect();
     let mut needed =
         vec![root().join("src"), root().join("config/image/build.sh"), root().join("config/image/collect.sh")];
+    needed.extend(["build.rs", "console/build.mjs"].map(|file| root().join(file)));
     needed.extend(
         ["Cargo.toml", "Cargo.lock", "tests/support/Cargo.toml", "tests/support/src/lib.rs"]
             .map(|file| root().join(file)),
