@@ -18,7 +18,6 @@ export function ActionsScreen(): JSX.Element {
   const list = useLoad((signal) => get<ActionList>("actions", signal), [], 10_000);
   const [change, setChange] = useState<{ title: string; change: Change; after: string | null }>();
   const [cloned, setCloned] = useState<string>();
-  const [search, setSearch] = useState("");
   const dialog = route.value.query.get("new");
   const view = route.value.query.get("view");
   const close = () => {
@@ -46,15 +45,7 @@ export function ActionsScreen(): JSX.Element {
           ) : view === "permissions" ? (
             <PermissionGrid actions={actions} roles={roles} onSaved={list.reload} />
           ) : (
-            <Card flush>
-              <div class="identity">
-                <div class="grow">
-                  <TextField label="Search" value={search} onInput={setSearch} placeholder="name, handler, role, type" />
-                </div>
-                <span class="muted">{plural(actions.length, "action")}</span>
-              </div>
-              <ActionTable actions={actions.filter((action) => holds(action, search))} onClone={setCloned} />
-            </Card>
+            <SearchableTable actions={actions} onClone={setCloned} />
           )
         }
       </Loaded>
@@ -90,6 +81,21 @@ export function ActionsScreen(): JSX.Element {
         />
       ) : null}
     </div>
+  );
+}
+
+function SearchableTable({ actions, onClone }: ActionTableProps): JSX.Element {
+  const [search, setSearch] = useState("");
+  return (
+    <Card flush>
+      <div class="identity">
+        <div class="grow">
+          <TextField label="Search" value={search} onInput={setSearch} placeholder="name, handler, role, type" />
+        </div>
+        <span class="muted">{plural(actions.length, "action")}</span>
+      </div>
+      <ActionTable actions={actions.filter((action) => holds(action, search))} onClone={onClone} />
+    </Card>
   );
 }
 

@@ -8,8 +8,10 @@ import { Card, Table } from "../ui/data";
 import { plural } from "../ui/format";
 import { SaveDialog } from "./save_dialog";
 
+type Permitted = Pick<ActionRow, "name" | "roles">;
+
 interface PermissionGridProps {
-  actions: Pick<ActionRow, "name" | "roles">[];
+  actions: Permitted[];
   roles: string[];
   onSaved: () => unknown;
 }
@@ -20,9 +22,9 @@ export function PermissionGrid({ actions, roles, onSaved }: PermissionGridProps)
   const [changed, setChanged] = useState<Record<string, string[]>>({});
   const [change, setChange] = useState<Change>();
   const columns = [...new Set([...roles, ...added, ...actions.flatMap((action) => action.roles)])].filter((name) => name !== "admin");
-  const rolesOf = (action: Pick<ActionRow, "name" | "roles">): string[] => changed[action.name] ?? action.roles;
+  const rolesOf = (action: Permitted): string[] => changed[action.name] ?? action.roles;
   const differing = actions.filter((action) => [...rolesOf(action)].sort().join() !== [...action.roles].sort().join());
-  const toggle = (action: Pick<ActionRow, "name" | "roles">, name: string) => {
+  const toggle = (action: Permitted, name: string) => {
     const now = rolesOf(action);
     setChanged({ ...changed, [action.name]: now.includes(name) ? now.filter((other) => other !== name) : [...now, name] });
   };
@@ -53,34 +55,7 @@ export function PermissionGrid({ actions, roles, onSaved }: PermissionGridProps)
         </Button>
         <span class="muted small">admin may call every action.</span>
       </form>
-      <div class="permissions">
-        <Table
-          label="Permissions"
-          head={
-            <tr>
-              <th scope="col">Action</th>
-              {columns.map((name) => (
-                <th key={name} scope="col">
-                  {name}
-                </th>
-              ))}
-            </tr>
-          }
-        >
-          {actions.map((action) => (
-            <tr key={action.name}>
-              <th scope="row">
-                <a href={href("actions", action.name)}>{action.name}</a>
-              </th>
-              {columns.map((name) => (
-                <td key={name}>
-                  <input type="checkbox" aria-label={`${name} may call ${action.name}`} checked={rolesOf(action).includes(name)} onChange={() => toggle(action, name)} />
-                </td>
-              ))}
-            </tr>
-          ))}
-        </Table>
-      </div>
+      <GridTable actions={actions} columns={columns} rolesOf={rolesOf} onToggle={toggle} />
       {change ? (
         <SaveDialog
           title="Permissions"
@@ -94,5 +69,45 @@ export function PermissionGrid({ actions, roles, onSaved }: PermissionGridProps)
         />
       ) : null}
     </Card>
+  );
+}
+
+interface GridTableProps {
+  actions: Permitted[];
+  columns: string[];
+  rolesOf: (action: Permitted) => string[];
+  onToggle: (action: Permitted, role: string) => void;
+}
+
+function GridTable({ actions, columns, rolesOf, onToggle }: GridTableProps): JSX.Element {
+  return (
+    <div class="permissions">
+      <Table
+        label="Permissions"
+        head={
+          <tr>
+            <th scope="col">Action</th>
+            {columns.map((name) => (
+              <th key={name} scope="col">
+                {name}
+              </th>
+            ))}
+          </tr>
+        }
+      >
+        {actions.map((action) => (
+          <tr key={action.name}>
+            <th scope="row">
+              <a href={href("actions", action.name)}>{action.name}</a>
+            </th>
+            {columns.map((name) => (
+              <td key={name}>
+                <input type="checkbox" aria-label={`${name} may call ${action.name}`} checked={rolesOf(action).includes(name)} onChange={() => onToggle(action, name)} />
+              </td>
+            ))}
+          </tr>
+        ))}
+      </Table>
+    </div>
   );
 }

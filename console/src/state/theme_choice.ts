@@ -4,13 +4,22 @@ export type Theme = "system" | "light" | "dark";
 const KEY = "pillion.theme";
 
 export function storedTheme(): Theme {
-  const value = localStorage.getItem(KEY);
-  return value === "light" || value === "dark" ? value : "system";
+  try {
+    const value = localStorage.getItem(KEY);
+    return value === "light" || value === "dark" ? value : "system";
+  } catch {
+    // The storage is switched off.
+    return "system";
+  }
 }
 
 export function storeTheme(theme: Theme): void {
-  if (theme === "system") localStorage.removeItem(KEY);
-  else localStorage.setItem(KEY, theme);
+  try {
+    if (theme === "system") localStorage.removeItem(KEY);
+    else localStorage.setItem(KEY, theme);
+  } catch {
+    // The choice ends with the page, then.
+  }
 }
 
 export function applyTheme(theme: Theme): void {

@@ -50,6 +50,16 @@ export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, inputs: un
   return { data, error, busy, reload };
 }
 
+/** The value after it has not changed for a moment, for what is loaded as one types. */
+export function useSettled<T>(value: T, pauseMs = 400): T {
+  const [settled, setSettled] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(() => value), pauseMs);
+    return () => clearTimeout(timer);
+  }, [value]);
+  return settled;
+}
+
 interface LoadedProps<T> {
   of: Loading<T>;
   what: string;

@@ -31,7 +31,11 @@ export function remember(query: string): HistoryEntry[] {
 }
 
 export function forgetAll(): HistoryEntry[] {
-  localStorage.removeItem(KEY);
+  try {
+    localStorage.removeItem(KEY);
+  } catch {
+    // There was nothing, then.
+  }
   return [];
 }
 
