@@ -11,6 +11,7 @@ export async function a_failed_job_is_retried({ page }) {
   const row = page.getByRole("row", { name: /makeInvoice/ });
   // The worker takes it in its own time; the list is loaded again every few seconds.
   await row.waitFor({ timeout: 20_000 });
+  await page.getByText("1 failed").waitFor();
   const id = (await row.getByRole("rowheader").textContent()).trim();
   await row.getByRole("link", { name: id }).click();
   await page.getByRole("region", { name: "Errors of the last attempt" }).first().waitFor();

@@ -56,8 +56,6 @@ export interface JobCounts {
   unavailable?: string;
   created: number;
   processing: number;
-  /** At most 1000. */
-  error: number;
   oldest_pending_seconds: number | null;
 }
 

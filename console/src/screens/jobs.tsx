@@ -21,9 +21,16 @@ const STATUSES: [string, string][] = [
   ["completed", "completed"],
 ];
 
-/** The store counts no further. */
-const MAX_COUNTED = 1000;
-export const failedCount = (count: number): string => (count >= MAX_COUNTED ? `${MAX_COUNTED}+` : String(count));
+/** More failed jobs are not counted. */
+const MAX_COUNTED = 100;
+
+/** How many jobs failed, as text. The store counts only those that wait, so they are listed: once, not in an interval. */
+export function useFailedCount(): string {
+  const failed = useLoad((signal) => get<{ jobs: JobRow[] }>(`jobs${query({ status: "error", limit: String(MAX_COUNTED) })}`, signal), []);
+  const count = failed.data?.jobs.length;
+  if (count === undefined) return "–";
+  return count >= MAX_COUNTED ? `${MAX_COUNTED}+` : String(count);
+}
 
 export const TONES: Record<string, Tone> = { created: "info", processing: "warn", completed: "ok", error: "error" };
 export const statusText = (status: string): string => STATUSES.find(([name]) => name === status)?.[1] ?? status;
@@ -39,6 +46,7 @@ function JobList(): JSX.Element {
   const overview = useLoad((signal) => get<Overview>("overview", signal), [], 10_000);
   const [purging, setPurging] = useState(false);
   const counts = overview.data?.jobs;
+  const failed = useFailedCount();
   return (
     <div class="stack">
       <PageHead title="Jobs" lead="Calls of asynchronous actions, in the job store until they are purged.">
@@ -52,7 +60,7 @@ function JobList(): JSX.Element {
           <Badge>{counts.store}</Badge>
           <Badge tone="info">{plural(counts.created, "waiting job")}</Badge>
           <Badge tone="warn">{counts.processing} processing</Badge>
-          <Badge tone={counts.error ? "error" : ""}>{failedCount(counts.error)} failed</Badge>
+          <Badge tone={failed === "0" || failed === "–" ? "" : "error"}>{failed} failed</Badge>
           {counts.oldest_pending_seconds ? <span class="muted small">oldest waiting {seconds(counts.oldest_pending_seconds)}</span> : null}
         </div>
       ) : null}

@@ -2,7 +2,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useState } from "preact/hooks";
 import { get, post } from "../api/client";
-import type { Activity, CheckReport, DoctorReport, Overview } from "../api/types";
+import type { Activity, CheckReport, DoctorReport, JobCounts, Overview } from "../api/types";
 import { href } from "../state/router";
 import { toast } from "../state/toasts";
 import { Button } from "../ui/controls";
@@ -10,7 +10,7 @@ import { Badge, Card, Empty, Facts, PageHead, Sparkline, Table, type Tone } from
 import { ago, bytes, date, duration, plural, rate, seconds } from "../ui/format";
 import { Loaded, useLoad } from "../ui/load";
 import { Diagnostics, Problem } from "../ui/problem";
-import { failedCount } from "./jobs";
+import { useFailedCount } from "./jobs";
 
 export function OverviewScreen(): JSX.Element {
   const overview = useLoad((signal) => get<Overview>("overview", signal), [], 10_000);
@@ -73,7 +73,6 @@ function Stat({ label, value, note, children }: { label: string; value: Componen
 function Stats({ of }: { of: Overview }): JSX.Element {
   const { upstream, breakers, jobs, configuration } = of;
   const open = breakers.filter(({ state }) => state !== "closed");
-  const waiting = jobs ? jobs.created + jobs.processing : 0;
   return (
     <div class="stats">
       <Stat label="Upstream" value={<Badge tone={upstream.up ? "ok" : "error"}>{upstream.up ? "up" : "down"}</Badge>} note={upstream.reason ?? upstream.dialect} />
@@ -84,19 +83,20 @@ function Stats({ of }: { of: Overview }): JSX.Element {
         value={open.length}
         note={open.length ? open.map(({ action, state }) => <a href={href("actions", action)}>{`${action} (${state.replace("_", "-")}) `}</a>) : "all handlers are called"}
       />
-      {jobs?.unavailable ? (
-        <Stat label="Jobs" value={<Badge tone="error">store unavailable</Badge>} note={jobs.unavailable} />
-      ) : jobs ? (
-        <Stat
-          label="Jobs waiting"
-          value={<a href={href("jobs")}>{waiting}</a>}
-          note={`${failedCount(jobs.error)} failed${jobs.oldest_pending_seconds ? `, oldest ${seconds(jobs.oldest_pending_seconds)}` : ""}`}
-        />
+      {jobs ? (
+        <Jobs of={jobs} />
       ) : (
         <Stat label="Jobs" value="–" note="no asynchronous actions" />
       )}
     </div>
   );
+}
+
+function Jobs({ of }: { of: JobCounts }): JSX.Element {
+  const failed = useFailedCount();
+  if (of.unavailable) return <Stat label="Jobs" value={<Badge tone="error">store unavailable</Badge>} note={of.unavailable} />;
+  const oldest = of.oldest_pending_seconds ? `, oldest ${seconds(of.oldest_pending_seconds)}` : "";
+  return <Stat label="Jobs waiting" value={<a href={href("jobs")}>{of.created + of.processing}</a>} note={<a href={`${href("jobs")}?status=error`}>{`${failed} failed${oldest}`}</a>} />;
 }
 
 function ReloadBadge({ of }: { of: Overview["configuration"]["last_reload"] }): JSX.Element {

@@ -126,10 +126,8 @@ function Lost({ message }: { message: string }): JSX.Element {
 
 function Navigation({ current, overview }: { current: string; overview: Overview | undefined }): JSX.Element {
   const errors = overview?.configuration.diagnostics.filter(({ severity }) => severity === "error").length ?? 0;
-  const failed = overview?.jobs?.error ?? 0;
   const count = (name: string): JSX.Element | null => {
     if (name === "" && (errors || overview?.upstream.up === false)) return <Badge tone="error">!</Badge>;
-    if (name === "jobs" && failed) return <Badge tone="error">{failed}</Badge>;
     if (name === "actions" && overview) return <Badge>{overview.actions}</Badge>;
     return null;
   };
