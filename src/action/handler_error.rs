@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::action::batch_error::BatchError;
+use crate::action::before::BeforeError;
 use crate::action::transform::TransformError;
 use crate::model::error_kind::{ErrorKind, Reason};
 use crate::model::response::{Dialect, PathSegment, default_extensions};
@@ -75,6 +76,9 @@ pub enum HandlerResponseError {
     /// A 2xx response of an action with `envelope: graphql` that is no GraphQL response.
     #[error("not a valid GraphQL response from webhook: it has neither data nor errors")]
     NoEnvelope,
+    /// The upstream was asked before the call, and the call was not made.
+    #[error("{0}")]
+    Before(#[from] BeforeError),
 }
 
 /// One error of a handler's list.
@@ -178,6 +182,7 @@ impl HandlerResponseError {
             Self::Rejected { .. } | Self::RejectedWithList(_) => ErrorKind::Rejected,
             Self::MalformedErrors { .. } | Self::MismatchedBatch(_) | Self::NoEnvelope => ErrorKind::WrongShape,
             Self::NotStored | Self::NotLookedUp => ErrorKind::JobStore,
+            Self::Before(error) => error.kind(),
             Self::NotAnId(_) | Self::UnfitKey { .. } => ErrorKind::InvalidRequest,
         }
     }
@@ -192,6 +197,7 @@ impl HandlerResponseError {
             Self::RequestTransform(error) => format!("request transform: {error}"),
             Self::ResponseTransform(error) => format!("response transform: {error}"),
             Self::Status { status } => format!("status {status}"),
+            Self::Before(error) => error.detail(),
             Self::Rejected { .. } | Self::RejectedWithList(_) => "the handler rejected the call".into(),
             Self::NotAnId(_) => "the id of a job is no UUID".into(),
             Self::NotStored
@@ -213,10 +219,15 @@ impl HandlerResponseError {
         }
     }
 
-    /// Is it the handler's own error? Then there is nothing to explain about it.
+    /// Is it the handler's own error, or that of a call which its caller may not make? Then there is nothing to explain
+    /// about it.
     #[must_use]
     pub fn is_handlers_own(&self) -> bool {
-        matches!(self, Self::Rejected { .. } | Self::RejectedWithList(_))
+        match self {
+            Self::Rejected { .. } | Self::RejectedWithList(_) => true,
+            Self::Before(error) => error.is_denied(),
+            _ => false,
+        }
     }
 
     /// May the handler have carried out the call all the same? A client that repeats a mutation may then run it twice.
@@ -234,6 +245,7 @@ impl HandlerResponseError {
             | Self::UnfitKey { .. }
             | Self::RequestTransform(_)
             | Self::NotSent(_)
+            | Self::Before(_)
             | Self::Rejected { .. }
             | Self::RejectedWithList(_)
             | Self::MalformedErrors { .. } => false,

@@ -2,6 +2,7 @@
 
 pub mod batch_error;
 pub mod batch_response;
+pub mod before;
 pub mod complete_value;
 pub mod error_list;
 pub mod handler_error;

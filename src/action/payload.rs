@@ -12,6 +12,8 @@ struct Payload<'a> {
     input: Option<&'a Map<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     inputs: Option<&'a [&'a Map<String, Value>]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Value>,
     session_variables: &'a Session,
     request_query: &'a str,
 }
@@ -45,8 +47,22 @@ pub fn body(
     session: &Session,
     request_query: &str,
 ) -> Result<Vec<u8>, serde_json::Error> {
+    body_with_data(action_name, input, None, session, request_query)
+}
+
+/// The same with `data`: what the upstream has said before the call.
+///
+/// # Errors
+/// None that these types can cause; the signature is `serde_json`'s.
+pub fn body_with_data(
+    action_name: &str,
+    input: &Map<String, Value>,
+    data: Option<&Value>,
+    session: &Session,
+    request_query: &str,
+) -> Result<Vec<u8>, serde_json::Error> {
     let action = ActionName { name: action_name };
-    write(&Payload { action, input: Some(input), inputs: None, session_variables: session, request_query })
+    write(&Payload { action, input: Some(input), inputs: None, data, session_variables: session, request_query })
 }
 
 /// The JSON of one request for several calls: the same, with the arguments of each call in `inputs`.
@@ -73,8 +89,22 @@ pub fn batch_body(
     session: &Session,
     request_query: &str,
 ) -> Result<Vec<u8>, serde_json::Error> {
+    batch_body_with_data(action_name, inputs, None, session, request_query)
+}
+
+/// The same with `data`: a list of what the upstream has said before each call.
+///
+/// # Errors
+/// None that these types can cause; the signature is `serde_json`'s.
+pub fn batch_body_with_data(
+    action_name: &str,
+    inputs: &[&Map<String, Value>],
+    data: Option<&Value>,
+    session: &Session,
+    request_query: &str,
+) -> Result<Vec<u8>, serde_json::Error> {
     let action = ActionName { name: action_name };
-    write(&Payload { action, input: None, inputs: Some(inputs), session_variables: session, request_query })
+    write(&Payload { action, input: None, inputs: Some(inputs), data, session_variables: session, request_query })
 }
 
 fn write(payload: &Payload<'_>) -> Result<Vec<u8>, serde_json::Error> {

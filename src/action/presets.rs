@@ -102,7 +102,7 @@ fn value_of(
 
 /// Session variables are texts: one is read as a number or boolean where the type is one, and as the elements of a list in
 /// JSON or as PostgreSQL writes arrays, `{1,2}`.
-fn of_text(ty: &TypeRef, text: &str) -> Value {
+pub(crate) fn of_text(ty: &TypeRef, text: &str) -> Value {
     match ty.nullable() {
         TypeRef::List(inner) => list_of_text(inner, text),
         TypeRef::Named(name) if matches!(name.as_str(), "Int" | "Float" | "Boolean") => {

@@ -8,6 +8,7 @@ use crate::check::probe::{Failure, HostPort, ProbeOptions, Step, connect, handsh
 use crate::check::target::Target;
 use crate::config::settings::Upstream;
 use crate::config::upstream_types;
+use crate::graphql::check_before;
 use crate::graphql::check_relationships::missing;
 use crate::http_client::tls::client_config;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
@@ -73,10 +74,11 @@ async fn compare(services: &Services) -> Vec<Diagnostic> {
     found
 }
 
-/// The roles that may call the actions of extension fields.
+/// The roles that may call the actions of extension fields, and those as which the upstream is asked before calls.
 fn roles_with_fields(schema: &ActionSchema) -> BTreeSet<String> {
     let actions = schema.extension_fields.iter().filter_map(|field| schema.actions.get(&field.action));
-    actions.flat_map(|action| action.roles.iter().cloned()).filter(|role| role != ADMIN_ROLE).collect()
+    let roles = actions.flat_map(|action| action.roles.iter().cloned()).filter(|role| role != ADMIN_ROLE);
+    roles.chain(check_before::roles(schema)).collect()
 }
 
 /// What is wrong with extension fields for roles and not for an admin, each once.
@@ -107,7 +109,11 @@ async fn compare_as(services: &Services, role: &str) -> Vec<Diagnostic> {
         return error.conflicts().iter().map(|conflict| conflict.diagnostic(locations)).collect();
     }
     let message = format!("the upstream's schema as role \"{role}\" sees it is not known: {error}");
-    vec![Diagnostic::warning(None, message, "extension fields could not be checked for the role")]
+    vec![Diagnostic::warning(
+        None,
+        message,
+        "extension fields, and what is asked before calls, could not be checked for the role",
+    )]
 }
 
 fn newly_inconsistent(before: &ActionSchema, decided: &ActionSchema) -> Vec<Diagnostic> {

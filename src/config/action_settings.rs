@@ -4,6 +4,7 @@ use http::header::HeaderName;
 use indexmap::IndexMap;
 
 use crate::config::formats::Format;
+use crate::config::resolve_before::BeforeSettings;
 use crate::config::traffic_settings::TrafficOverrides;
 use crate::config::yaml::{Data, Fields, Node};
 use crate::config::{traffic_settings, typed_fields};
@@ -40,6 +41,8 @@ pub struct ActionSettings {
     pub has_envelope: bool,
     /// What its arguments are filled with; resolved once these are known.
     pub presets: Option<Node>,
+    /// What the upstream is asked before a call; resolved likewise.
+    pub before: BeforeSettings,
     /// What policies it otherwise than all others.
     pub policies: TrafficOverrides,
 }
@@ -83,6 +86,7 @@ fn read_one(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> ActionSet
         batch_size: batch_size.zip(fields.get("batch").map(|node| node.place.clone())),
         has_envelope: envelope == Some("graphql"),
         presets: read_presets(fields, diagnostics),
+        before: read_before(fields, diagnostics),
         policies: traffic_settings::read_overrides(fields, diagnostics),
     }
 }
@@ -96,6 +100,34 @@ fn read_presets(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> Optio
         return None;
     }
     Some(node.clone())
+}
+
+/// The same.
+fn read_before(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> BeforeSettings {
+    let handler = typed_fields::choice(fields, "handler", &["none"], diagnostics);
+    let _ = typed_fields::texts(fields, "send", None, diagnostics);
+    for key in ["before", "respond"] {
+        let _ = fields.text(key, diagnostics);
+    }
+    let mut node = |key: &'static str, wanted: &str, fits: fn(&Data) -> bool| {
+        let node = fields.get(key)?;
+        if !fits(&node.data) {
+            let message = format!("\"{key}\" must be {wanted}, and is {}", node.kind());
+            node.reject(message, &format!("write {wanted}"), diagnostics);
+            return None;
+        }
+        Some(node.clone())
+    };
+    let any = |_: &Data| true;
+    BeforeSettings {
+        before: node("before", "a query", any),
+        variables: node("variables", "a mapping", |data| matches!(data, Data::Map(_))),
+        require: node("require", "a mapping or a list", |data| matches!(data, Data::Map(_) | Data::List(_))),
+        send: node("send", "a list", any),
+        ask_as: node("as", "admin, caller or a role", |data| matches!(data, Data::Map(_) | Data::Text(_))),
+        handler: handler.and_then(|_| fields.get("handler").cloned()),
+        respond: node("respond", "a root field", any),
+    }
 }
 
 fn header_names(

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::config::document::{Document, LISTS, list};
 use crate::config::print::actions_graphql;
 use crate::model::action::{Action, ActionSchema, WrittenValue};
+use crate::model::before::{Before, Requirement};
 use crate::model::extension_field::ExtensionField;
 use crate::model::traffic::{RateKey, TrafficRules};
 use crate::model::types::{Lookup, Types};
@@ -52,6 +53,9 @@ pub struct ActionDetails {
     pub forward_client_headers: bool,
     /// Headers of its own.
     pub headers: Vec<ShownHeader>,
+    /// What the upstream is asked before a call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<ShownBefore>,
     /// Is its handler's request rewritten?
     pub request_transform: bool,
     /// Is its handler's response?
@@ -62,6 +66,23 @@ pub struct ActionDetails {
     pub fields: Vec<String>,
     /// How much of it may go on, and what happens when its handler fails: by the name of the policy.
     pub policies: Map<String, Value>,
+}
+
+/// What the upstream is asked before a call of an action.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShownBefore {
+    /// The query.
+    pub query: String,
+    /// Who is asked: `the caller`, `admin`, or a role.
+    #[serde(rename = "as")]
+    pub asked_as: String,
+    /// What must be there, by role; under `*` for all others.
+    pub require: Map<String, Value>,
+    /// What the handler gets.
+    pub send: Vec<String>,
+    /// The value of the action, if it has no handler.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub respond: Option<String>,
 }
 
 /// A header of an action, without its value.
@@ -117,12 +138,29 @@ pub fn details(schema: &ActionSchema, document: &Document, types: &Types, name: 
         timeout: action.timeout.as_secs_f64(),
         forward_client_headers: action.headers.forward_client_headers,
         headers: action.headers.configured.iter().map(|header| shown(header.name.as_str(), &header.written)).collect(),
+        before: action.before.as_deref().map(shown_before),
         request_transform: transform.is_some(),
         response_transform: action.response_transform.is_some(),
         relationships: relationships.collect(),
         fields: schema.extension_fields.iter().filter(is_called).map(|known| known.coordinate()).collect(),
         policies: policies(action, &action.policies),
     })
+}
+
+fn shown_before(before: &Before) -> ShownBefore {
+    let names = |all: &[Requirement]| all.iter().map(|one| Value::from(one.field.as_str())).collect::<Value>();
+    let mut require: Map<String, Value> =
+        before.require.by_role.iter().map(|(role, all)| (role.clone(), names(all))).collect();
+    if !before.require.general.is_empty() {
+        require.insert("*".to_owned(), names(&before.require.general));
+    }
+    ShownBefore {
+        query: before.query.text.trim().to_owned(),
+        asked_as: before.identity.shown(),
+        require,
+        send: before.send.clone(),
+        respond: before.respond.clone(),
+    }
 }
 
 fn shown(name: &str, written: &WrittenValue) -> ShownHeader {

@@ -116,6 +116,8 @@ fn actions() -> Value {
             ActionValue::One(kind, format) => reference((kind, format)),
             ActionValue::Mapping(members) => mapping(members),
             ActionValue::Free => json!({ "type": ["object", "null"] }),
+            ActionValue::FreeOrList => json!({ "type": ["object", "array", "null"] }),
+            ActionValue::FreeOrText => json!({ "type": ["object", "string", "null"] }),
         };
         if let Value::Object(schema) = &mut schema {
             schema.insert("description".into(), key.doc.into());
@@ -242,7 +244,7 @@ fn definitions() -> Map<String, Value> {
     let keys = ACTION_KEYS.iter().flat_map(|key| match key.value {
         ActionValue::One(kind, format) => vec![(kind, format)],
         ActionValue::Mapping(members) => members.iter().map(|member| (member.kind, member.format)).collect(),
-        ActionValue::Free => Vec::new(),
+        ActionValue::Free | ActionValue::FreeOrList | ActionValue::FreeOrText => Vec::new(),
     });
     let mut all: Vec<(String, Value)> = settings
         .chain(keys)

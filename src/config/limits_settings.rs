@@ -57,6 +57,7 @@ pub(crate) fn read(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Limits
         max_json_depth: values.count("limits.max_json_depth", diagnostics),
         max_handler_response_size: values.bytes("limits.max_handler_response_size", diagnostics),
         max_upstream_response_size: values.bytes("limits.max_upstream_response_size", diagnostics),
+        max_before_response_size: values.bytes("limits.max_before_response_size", diagnostics),
         max_list_length: values.count("limits.max_list_length", diagnostics),
         max_relationship_keys: values.count("limits.max_relationship_keys", diagnostics),
         max_field_keys: values.count("limits.max_field_keys", diagnostics),

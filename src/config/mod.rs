@@ -26,6 +26,7 @@ pub mod print;
 pub mod query_collections;
 pub mod relationship_settings;
 pub mod resolve;
+mod resolve_before;
 mod resolve_extension_fields;
 mod resolve_presets;
 mod resolve_types;

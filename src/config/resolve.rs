@@ -16,6 +16,8 @@ use crate::action::template::TemplateError;
 use crate::config::action_settings::ActionSettings;
 use crate::config::metadata::{ActionEntry, HeaderSource, Metadata};
 use crate::config::prefix::Prefixes;
+use crate::config::resolve_before;
+use crate::config::resolve_before::BeforeScope;
 use crate::config::resolve_extension_fields::Named;
 use crate::config::resolve_presets;
 use crate::config::resolve_presets::PresetScope;
@@ -348,7 +350,8 @@ impl Resolver<'_, '_> {
             }
         }
         let settings = self.surroundings.actions.get(&entry.name);
-        let handler = self.handler(&entry);
+        let is_without_handler = settings.is_some_and(|settings| settings.before.is_without_handler());
+        let handler = if is_without_handler { self.no_handler(&entry) } else { self.handler(&entry) };
         let request_transform = self.request_transform(&mut entry, settings);
         let headers = self.headers(&entry, settings);
         self.check_kind(&entry, signature.kind);
@@ -366,6 +369,16 @@ impl Resolver<'_, '_> {
         let scope = PresetScope { action: &entry.name, arguments: &arguments, roles: &roles, types };
         let presets = settings.and_then(|settings| settings.presets.as_ref());
         let presets = presets.map(|node| resolve_presets::resolve(node, &scope, self.diagnostics)).unwrap_or_default();
+        let scope = BeforeScope {
+            action: &entry.name,
+            arguments: &arguments,
+            roles: &roles,
+            types,
+            is_async,
+            is_get: settings.is_some_and(|settings| settings.is_get),
+            has_admin_secret: self.surroundings.admin_secret.is_some(),
+        };
+        let before = settings.and_then(|settings| resolve_before::resolve(&settings.before, &scope, self.diagnostics));
         Some(Action {
             field: entry.name.clone(),
             kind: signature.kind,
@@ -394,6 +407,7 @@ impl Resolver<'_, '_> {
             concurrency_max: settings.and_then(|settings| settings.concurrency).unwrap_or(jobs.1),
             policies,
             presets,
+            before: before.map(Arc::new),
             name: entry.name,
         })
     }
@@ -466,6 +480,23 @@ impl Resolver<'_, '_> {
                 self.error(place, message, "write \"synchronous\" or \"asynchronous\"");
             }
         }
+    }
+
+    /// What belongs to a handler has no effect without one, and must not look as if it had.
+    fn no_handler(&mut self, entry: &ActionEntry) -> Option<Handler> {
+        let settings = self.surroundings.actions.get(&entry.name);
+        let parts = [
+            ("a request transform", entry.request_transform.is_some()),
+            ("a response transform", entry.response_transform.is_some()),
+            ("headers", !entry.headers.is_empty()),
+            ("a cache", settings.is_some_and(|settings| settings.policies.cache.is_some())),
+            ("batches", settings.is_some_and(|settings| settings.batch_size.is_some())),
+        ];
+        for (part, _) in parts.into_iter().filter(|(_, is_there)| *is_there) {
+            let message = format!("action '{}' has {part} and, in pillion.yaml, no handler", entry.name);
+            self.error(&entry.place, message, "remove one of the two");
+        }
+        Url::parse("none:").ok().map(Handler::none)
     }
 
     fn handler(&mut self, entry: &ActionEntry) -> Option<Handler> {

@@ -404,6 +404,8 @@ pub const SETTINGS: &[Setting] = &[
         "Maximum output of one template of a transform, including copies of what it looks up."),
     setting("limits.max_upstream_response_size", None, &["PILLION_LIMITS_MAX_UPSTREAM_RESPONSE_SIZE"], Kind::Bytes, Some("64MiB"),
         "Maximum size of the upstream's response to its operation of a request with actions. Passthrough responses stream\nwithout a limit. At most 1/16 of limits.max_memory_bytes unless it is set."),
+    setting("limits.max_before_response_size", None, &["PILLION_LIMITS_MAX_BEFORE_RESPONSE_SIZE"], Kind::Bytes, Some("1MiB"),
+        "Maximum size of the upstream's response to what it is asked before handler calls (before). The parts that handlers get\nare copied into their payloads."),
     setting("limits.max_list_length", None, &["PILLION_LIMITS_MAX_LIST_LENGTH"], Kind::Count, Some("100000"),
         "Maximum length of a list in a handler's response."),
     setting("limits.max_relationship_keys", None, &["PILLION_LIMITS_MAX_RELATIONSHIP_KEYS"], Kind::Count, Some("10000"),
@@ -498,6 +500,10 @@ pub enum ActionValue {
     Mapping(&'static [Member]),
     /// A mapping of any names to any values.
     Free,
+    /// The same, or a list.
+    FreeOrList,
+    /// The same, or a string.
+    FreeOrText,
 }
 
 /// A key of a mapping in the settings of one action.
@@ -581,6 +587,32 @@ pub const ACTION_KEYS: &[ActionKey] = &[
         sample: "{to: CH}",
         doc: "Arguments that are filled and hidden from clients: constants, session variables (x-hasura-user-id), or templates over the session. For single roles: {user: {to: CH}, manager: {}}. Admins give all arguments themselves.",
     },
+    action_key("before", Kind::Text, None, "'query ($to: String!) { country(code: $to) { name } }'",
+        "A query that the upstream is asked before the handler is called. $name is the argument of that name. The call is not made if there is no usable response."),
+    ActionKey {
+        key: "variables",
+        value: ActionValue::Free,
+        sample: "{to: to}",
+        doc: "Values of variables of before that are no argument of their name: a session variable (x-hasura-user-id), a path into an argument (order.productId), a constant, or a template over the session.",
+    },
+    ActionKey {
+        key: "require",
+        value: ActionValue::FreeOrList,
+        sample: "{country: we do not ship there}",
+        doc: "Root fields of before that must be neither null, false, 0 nor an empty list, each with the message of the error (code permission-denied) that the client gets otherwise. By role: {user: {mine: only your own}, admin: {}}.",
+    },
+    action_key("send", Kind::Texts, None, "[country]",
+        "Root fields of before that the handler gets as data beside input."),
+    ActionKey {
+        key: "as",
+        value: ActionValue::FreeOrText,
+        sample: "caller",
+        doc: "As whom the upstream is asked before. caller: with the headers of the request; {role: editor} or admin: with the admin secret, which may show more than the caller may see.",
+    },
+    action_key("handler", Kind::Choice(&["none"]), None, "null",
+        "none: the action has no handler, and respond is its value."),
+    action_key("respond", Kind::Text, None, "null",
+        "The root field of before that is the value of an action without a handler."),
     action_key("signing_secrets_from_env", Kind::Texts, None, "[]",
         "Variables with the secrets that sign its calls, instead of handlers.signing_secrets."),
 ];

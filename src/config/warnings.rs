@@ -5,8 +5,51 @@ use std::collections::HashSet;
 use crate::config::settings::Settings;
 use crate::graphql::schema::reachable_types;
 use crate::model::action::{Action, ActionSchema};
+use crate::model::before::{Before, Identity, VariableSource};
 use crate::model::source::Diagnostic;
 use crate::model::types::BUILT_IN_SCALARS;
+
+/// What `before` of an action may let through, or keep out.
+fn lint_before(action: &Action, before: &Before, warnings: &mut Vec<Diagnostic>) {
+    let is_widened = before.identity != Identity::Caller;
+    if is_widened {
+        let message = format!(
+            "before action '{}' the upstream is asked as {}, which may see more than the caller",
+            action.name,
+            before.identity.shown()
+        );
+        let help = "restrict what is asked by session variables, or remove \"as\"";
+        warnings.push(Diagnostic::warning(Some(before.place.clone()), message, help));
+    }
+    let source = |name: &String| before.variables.iter().find(|variable| variable.name == *name);
+    for field in &before.query.fields {
+        let mut sources = field.variables.iter().filter_map(source).map(|variable| &variable.source);
+        // As the caller, the upstream's permissions restrict rows; a field without any variable is the same for every call.
+        let is_restricted =
+            if is_widened { sources.any(VariableSource::is_of_session) } else { sources.next().is_some() };
+        if !is_restricted && before.require.all().any(|one| one.field == field.response_name) {
+            let message = format!(
+                "\"{}\" is required before action '{}', and nothing in it depends on the caller",
+                field.response_name, action.name
+            );
+            let help = "restrict it by a session variable, such as x-hasura-user-id";
+            let place = before.place.within(&before.query.text, field.offset);
+            warnings.push(Diagnostic::warning(Some(place), message, help));
+        }
+    }
+    for variable in before.variables.iter().filter(|variable| !variable.has_default) {
+        let VariableSource::Argument(path) = &variable.source else { continue };
+        let argument = action.arguments.iter().find(|argument| path.first() == Some(&argument.name));
+        if argument.is_some_and(|argument| argument.ty.is_nullable() && argument.default.is_none()) {
+            let message = format!(
+                "action '{}' can be called without the argument of ${}, and is rejected then",
+                action.name, variable.name
+            );
+            let help = "make the argument non-null, or give the variable a default";
+            warnings.push(Diagnostic::warning(Some(before.place.clone()), message, help));
+        }
+    }
+}
 
 /// Everything that looks like an oversight.
 #[must_use]
@@ -29,6 +72,9 @@ pub fn lint(schema: &ActionSchema, settings: &Settings) -> Vec<Diagnostic> {
             );
             let help = "lower its timeout, or raise limits.request_timeout";
             warnings.push(Diagnostic::warning(place.cloned(), message, help));
+        }
+        if let Some(before) = &action.before {
+            lint_before(action, before, &mut warnings);
         }
     }
     for name in schema.types.0.keys() {

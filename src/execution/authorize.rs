@@ -2,10 +2,12 @@
 //! arguments.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use crate::action::before::BeforeError;
 use crate::action::handler_error::HandlerResponseError;
 use crate::action::key_arguments::{CallKeys, fill};
 use crate::graphql::coerce::coerce_argument;
@@ -27,6 +29,22 @@ pub(crate) struct AuthorizedCall {
     input: Arc<Input>,
     /// The selection set of its output.
     selected: Arc<SubSelection>,
+    /// What `before` of the action has come to, once the upstream has been asked.
+    clearance: Option<Arc<Clearance>>,
+}
+
+/// What `before` of an action has come to for one call.
+pub(crate) type Clearance = Result<Cleared, BeforeError>;
+
+/// The upstream was asked, and the call may be made.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cleared {
+    /// What the handler gets as `data`.
+    pub data: Option<Arc<Value>>,
+    /// The value of an action without a handler.
+    pub response: Option<Arc<Value>>,
+    /// How long that took, of the action's timeout.
+    pub spent: Duration,
 }
 
 /// The arguments of a call, shared by all calls of a document that are the same.
@@ -34,6 +52,8 @@ pub(crate) struct AuthorizedCall {
 pub(super) struct Input {
     /// Coerced.
     values: Map<String, Value>,
+    /// What the upstream has said before the call, if the handler gets it.
+    data: Option<Arc<Value>>,
     /// The inputs of several calls instead, if they share a payload.
     batch: Option<Vec<Arc<Input>>>,
     /// The payload that holds them, once one has been made.
@@ -48,6 +68,17 @@ pub(crate) enum PayloadInput<'i> {
     Batch(Vec<&'i Map<String, Value>>),
 }
 
+/// What a payload has beside its inputs: `data` of one call, or that of each.
+#[derive(Clone, Debug)]
+pub(crate) enum PayloadData<'i> {
+    /// Nothing.
+    None,
+    /// Of the only call.
+    One(&'i Value),
+    /// Of each call.
+    Each(Vec<&'i Value>),
+}
+
 impl Input {
     fn of_payload(&self) -> PayloadInput<'_> {
         match &self.batch {
@@ -55,11 +86,21 @@ impl Input {
             Some(inputs) => PayloadInput::Batch(inputs.iter().map(|input| &input.values).collect()),
         }
     }
+
+    fn data_of_payload(&self) -> PayloadData<'_> {
+        match &self.batch {
+            None => self.data.as_deref().map_or(PayloadData::None, PayloadData::One),
+            Some(inputs) => {
+                let all: Option<Vec<&Value>> = inputs.iter().map(|input| input.data.as_deref()).collect();
+                all.map_or(PayloadData::None, PayloadData::Each)
+            }
+        }
+    }
 }
 
 impl From<Map<String, Value>> for Input {
     fn from(values: Map<String, Value>) -> Self {
-        Self { values, batch: None, payload: OnceLock::new() }
+        Self { values, data: None, batch: None, payload: OnceLock::new() }
     }
 }
 
@@ -67,13 +108,14 @@ impl AuthorizedCall {
     /// A call of the document, whose permission has been checked.
     #[must_use]
     pub(super) fn new(action: &Arc<Action>, input: Arc<Input>, selected: Arc<SubSelection>) -> Self {
-        Self { action: Arc::clone(action), input, selected }
+        Self { action: Arc::clone(action), input, selected, clearance: None }
     }
 
     /// A job. It was allowed before it was stored.
     #[must_use]
     pub(crate) fn stored(action: &Arc<Action>, input: Map<String, Value>) -> Self {
-        Self { action: Arc::clone(action), input: Arc::new(input.into()), selected: Arc::default() }
+        let (action, input) = (Arc::clone(action), Arc::new(input.into()));
+        Self { action, input, selected: Arc::default(), clearance: None }
     }
 
     /// One for several calls of one action, whose payload has the arguments of all of them. `None` without any.
@@ -82,7 +124,8 @@ impl AuthorizedCall {
         let action = Arc::clone(&calls.first()?.action);
         let batch = Some(calls.iter().map(|call| Arc::clone(&call.input)).collect());
         let input = Arc::new(Input { batch, ..Input::default() });
-        Some(Self { action, input, selected: Arc::default() })
+        let clearance = combined(calls);
+        Some(Self { action, input, selected: Arc::default(), clearance })
     }
 
     /// Whom to call.
@@ -97,6 +140,51 @@ impl AuthorizedCall {
         &self.input.values
     }
 
+    /// What its handler gets as `data`.
+    #[must_use]
+    pub(crate) fn data(&self) -> Option<&Arc<Value>> {
+        self.input.data.as_ref()
+    }
+
+    /// Must the upstream be asked before it is made?
+    #[must_use]
+    pub(crate) fn needs_clearance(&self) -> bool {
+        self.action.before.is_some() && self.clearance.is_none()
+    }
+
+    /// The same call, after the upstream was asked.
+    #[must_use]
+    pub(crate) fn cleared(&self, clearance: Clearance) -> Self {
+        let data = clearance.as_ref().ok().and_then(|cleared| cleared.data.clone());
+        // A payload that was made before lacks the data, and another call may have other data.
+        let input = match data {
+            None => Arc::clone(&self.input),
+            data => Arc::new(Input { values: self.input.values.clone(), data, ..Input::default() }),
+        };
+        Self { input, clearance: Some(Arc::new(clearance)), ..self.clone() }
+    }
+
+    /// What the upstream has said before the call. Without it, an action that has `before` is never called.
+    ///
+    /// # Errors
+    /// [`BeforeError`].
+    pub(crate) fn clearance(&self) -> Result<&Cleared, BeforeError> {
+        static UNASKED: Cleared = Cleared { data: None, response: None, spent: Duration::ZERO };
+        match self.clearance.as_deref() {
+            Some(Ok(cleared)) => Ok(cleared),
+            Some(Err(error)) => Err(error.clone()),
+            None if self.action.before.is_none() => Ok(&UNASKED),
+            None => Err(BeforeError::NotAsked),
+        }
+    }
+
+    /// How much of the action's timeout is left for its handler, after the upstream was asked.
+    #[must_use]
+    pub(crate) fn timeout(&self) -> Duration {
+        let spent = self.clearance.as_deref().and_then(|known| known.as_ref().ok()).map(|cleared| cleared.spent);
+        self.action.timeout.saturating_sub(spent.unwrap_or_default())
+    }
+
     /// What its payload holds.
     #[must_use]
     pub(crate) fn inputs(&self) -> PayloadInput<'_> {
@@ -107,11 +195,14 @@ impl AuthorizedCall {
     ///
     /// # Errors
     /// Those of `make`.
-    pub(crate) fn payload<E>(&self, make: impl FnOnce(PayloadInput<'_>) -> Result<Vec<u8>, E>) -> Result<Bytes, E> {
+    pub(crate) fn payload<E>(
+        &self,
+        make: impl FnOnce(PayloadInput<'_>, PayloadData<'_>) -> Result<Vec<u8>, E>,
+    ) -> Result<Bytes, E> {
         if let Some(payload) = self.input.payload.get() {
             return Ok(payload.clone());
         }
-        let payload = Bytes::from(make(self.input.of_payload())?);
+        let payload = Bytes::from(make(self.input.of_payload(), self.input.data_of_payload())?);
         Ok(self.input.payload.get_or_init(|| payload).clone())
     }
 
@@ -126,6 +217,20 @@ impl AuthorizedCall {
     pub(crate) fn replay(&self) -> Replay<'static> {
         Replay::of(self.action.kind == OperationKind::Query || self.action.idempotent)
     }
+}
+
+/// What is known of all these calls together: one that may not be made keeps all of them back, and the slowest query
+/// counts.
+fn combined(calls: &[AuthorizedCall]) -> Option<Arc<Clearance>> {
+    let mut slowest: Option<(Duration, &Arc<Clearance>)> = None;
+    for call in calls {
+        let clearance = call.clearance.as_ref()?;
+        let Ok(Cleared { spent, .. }) = clearance.as_ref() else { return Some(Arc::clone(clearance)) };
+        if slowest.is_none_or(|(known, _)| known < *spent) {
+            slowest = Some((*spent, clearance));
+        }
+    }
+    slowest.map(|(_, clearance)| Arc::clone(clearance))
 }
 
 /// An extension field that may be resolved: the role of the session may call its action.
@@ -196,6 +301,7 @@ impl AuthorizedField {
             action: Arc::clone(&self.action),
             input: Arc::new(values.into()),
             selected: Arc::default(),
+            clearance: None,
         })
     }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::action::before::{Moment, is_needed, variable_values};
 use crate::execution::authorize::{AuthorizedCall, Input};
 use crate::execution::authorized_extensions::AuthorizedExtensions;
 use crate::execution::preset_arguments::filled;
@@ -28,6 +29,23 @@ pub(crate) struct AuthorizedCalls {
     pub introspections: Vec<Arc<Introspection>>,
     /// The extension fields that the plan has.
     pub extensions: Option<AuthorizedExtensions>,
+}
+
+/// What steps run with.
+#[derive(Clone, Copy)]
+pub(crate) struct StepInputs<'s> {
+    /// See [`AuthorizedCalls::calls`].
+    pub calls: &'s [AuthorizedCall],
+    /// See [`AuthorizedCalls::introspections`].
+    pub introspections: &'s [Arc<Introspection>],
+}
+
+impl AuthorizedCalls {
+    /// What steps run with.
+    #[must_use]
+    pub(crate) fn steps(&self) -> StepInputs<'_> {
+        StepInputs { calls: &self.calls, introspections: &self.introspections }
+    }
 }
 
 /// Allows all calls of a plan, or none, and makes its introspection ready.
@@ -68,7 +86,9 @@ pub(crate) fn authorize(
                 let definitions = visible.as_deref().unwrap_or(all);
                 let values =
                     coerce_argument_values(types, definitions, call.arguments(), &variables).map_err(located)?;
-                Arc::new(Input::from(filled(snapshot, session, &call.action, all, presets, values)?))
+                let values = filled(snapshot, session, &call.action, all, presets, values)?;
+                check_before(snapshot, session, call, &values)?;
+                Arc::new(Input::from(values))
             }
         };
         inputs.push(Arc::clone(&input));
@@ -96,4 +116,25 @@ pub(crate) fn authorize(
         .as_ref()
         .map(|sites| AuthorizedExtensions::new(snapshot, session, (prepared, operation), sites, variables));
     Ok(AuthorizedCalls { calls, introspections, extensions: extensions.transpose()? })
+}
+
+/// Can the upstream be asked what it will be asked before the call? Nothing of the document runs if it cannot.
+fn check_before(
+    snapshot: &Snapshot,
+    session: &Session,
+    call: &PlannedCall,
+    input: &Map<String, Value>,
+) -> Result<(), Rejection> {
+    let moments: &[Moment] = match call.kind {
+        ActionMode::Now => &[Moment::Call],
+        ActionMode::Later => &[Moment::Accept, Moment::Job],
+        ActionMode::Result => &[],
+    };
+    let Some(before) = call.action.before.as_deref() else { return Ok(()) };
+    if !moments.iter().any(|moment| is_needed(before, *moment, session.role())) {
+        return Ok(());
+    }
+    let max = snapshot.catalog.limits.max_template_output_size;
+    let values = variable_values(before, input, session, max);
+    values.map(drop).map_err(|error| Rejection::of_before(&call.action.field, &error))
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use opentelemetry::KeyValue;
 use serde_json::value::RawValue;
 
@@ -70,21 +71,52 @@ pub(crate) fn may_be_null(execution: &ExecutionContext<'_>, part: &UpstreamOpera
     part.fields.iter().all(|field| is_nullable(&field.name))
 }
 
+/// Terms of a request to the upstream.
+pub(crate) struct Terms<'t> {
+    /// Whose credentials it has.
+    pub headers: &'t HeaderMap,
+    /// How long it may take at most.
+    pub timeout: Duration,
+    /// Bytes of its response at most.
+    pub max_response_bytes: usize,
+}
+
 /// Sends a request's JSON to the upstream as the caller.
 ///
 /// # Errors
 /// [`UpstreamError`].
-pub(crate) async fn send(
+// No `async fn`: that would carry the room of the request twice.
+pub(crate) fn send<'s>(
+    services: &'s Services,
+    snapshot: &'s Snapshot,
+    context: &'s RequestContext,
+    body: Bytes,
+    replay: Replay<'s>,
+    sender: Sender<'s>,
+) -> impl Future<Output = Result<UpstreamResponse, UpstreamError>> + Send + 's {
+    let terms = Terms {
+        headers: &context.caller.headers,
+        timeout: services.upstream.settings().request_timeout,
+        max_response_bytes: snapshot.catalog.limits.max_upstream_response_size,
+    };
+    send_on_terms(services, context, body, replay, sender, terms)
+}
+
+/// The same on other terms.
+///
+/// # Errors
+/// [`UpstreamError`].
+pub(crate) async fn send_on_terms(
     services: &Services,
-    snapshot: &Snapshot,
     context: &RequestContext,
     body: Bytes,
     replay: Replay<'_>,
     sender: Sender<'_>,
+    terms: Terms<'_>,
 ) -> Result<UpstreamResponse, UpstreamError> {
     let left = context.deadline.saturating_duration_since(Instant::now());
     let child = spans::client_span(services, &context.trace);
-    let mut headers = Cow::Borrowed(&context.caller.headers);
+    let mut headers = Cow::Borrowed(terms.headers);
     if let Some(trace) = &child {
         trace.write(headers.to_mut());
     }
@@ -95,9 +127,9 @@ pub(crate) async fn send(
         request_id: &context.caller.request_id,
         body,
         replay,
-        max_response_bytes: snapshot.catalog.limits.max_upstream_response_size,
+        max_response_bytes: terms.max_response_bytes,
         share: context.share.as_deref(),
-        timeout: services.upstream.settings().request_timeout.min(left),
+        timeout: terms.timeout.min(left),
     };
     let timer = services.metrics.upstream_request_seconds.start_timer();
     let response = services.upstream.fetch(question).await;

@@ -1,7 +1,9 @@
 //! GraphQL documents: parse, validate, plan, mask, coerce and merge. Pure.
 
 pub mod action_mode;
+pub mod before_query;
 pub mod brackets;
+pub mod check_before;
 pub mod check_document;
 pub mod check_extension_fields;
 pub mod check_relationships;

@@ -29,7 +29,9 @@ pub(crate) async fn run(
     let headers = header_precedence::storable_headers(&action.headers, execution.context.caller.to_handlers());
     let query = &execution.context.query;
     let dependencies = Dependencies { action, session: execution.session, headers: &headers, query };
-    let key = dependencies.template(rules.by.as_deref(), None).key(allowed.input());
+    let key = dependencies
+        .template(rules.by.as_deref(), None)
+        .key_with_data(allowed.input(), allowed.data().map(AsRef::as_ref));
     // A caller that cannot wait for the leader's fetch reaches its own timeout.
     let looked = tokio::time::timeout_at(
         execution.context.deadline.into(),

@@ -61,7 +61,17 @@ impl KeyTemplate {
     /// The key of the call with these arguments, coerced.
     #[must_use]
     pub fn key(&self, input: &Map<String, Value>) -> Key {
-        Key::new(&self.action, &[&self.before, &sorted_members(input).to_string(), &self.after])
+        self.key_with_data(input, None)
+    }
+
+    /// The same of a call whose handler gets `data` beside them.
+    #[must_use]
+    pub fn key_with_data(&self, input: &Map<String, Value>, data: Option<&Value>) -> Key {
+        let input = sorted_members(input).to_string();
+        match data {
+            None => Key::new(&self.action, &[&self.before, &input, &self.after]),
+            Some(data) => Key::new(&self.action, &[&self.before, &input, &self.after, &sorted(data).to_string()]),
+        }
     }
 }
 

@@ -4,8 +4,11 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use serde_json::Value;
 
-use crate::action::handler_error::TransportError;
+use crate::action::batch_response::{BatchTarget, read_batch};
+use crate::action::handler_error::{HandlerError, HandlerResponseError, TransportError};
+use crate::action::handler_response::HandlerResponse;
 use crate::action::header_precedence;
 use crate::execution::context::ExecutionContext;
 use crate::execution::detached::DetachedExecution;
@@ -26,6 +29,9 @@ pub(crate) async fn fetch<'e>(
     found: &mut FieldValues<'e>,
     ended: &mut (dyn FnMut(JoinedCall) + Send),
 ) {
+    if inputs.action().is_some_and(|action| action.responds_with().is_some()) {
+        return take_responses(execution, inputs, found);
+    }
     let rules = inputs.action().and_then(|action| action.policies.cache.clone());
     let Some(rules) = rules else {
         return send(execution, inputs, without_fill(0..inputs.len()), found, ended).await;
@@ -47,6 +53,33 @@ pub(crate) async fn fetch<'e>(
     unguarded.extend(keys.into_iter().map(|(index, _)| index));
     count(execution, inputs, CacheOutcome::Miss, unguarded.len());
     send(execution, inputs, without_fill(unguarded), found, ended).await;
+}
+
+/// The values of an action without a handler: what the upstream has said before the call.
+fn take_responses(execution: &ExecutionContext<'_>, inputs: CallInputs<'_>, found: &mut FieldValues<'_>) {
+    for index in 0..inputs.len() {
+        let value = response(execution, inputs, index);
+        match value {
+            Ok(value) => found.set(index, value),
+            Err(error) => found.fail([index], error, |_| None),
+        }
+    }
+}
+
+fn response(
+    execution: &ExecutionContext<'_>,
+    inputs: CallInputs<'_>,
+    index: usize,
+) -> Result<Arc<Value>, HandlerResponseError> {
+    let call = inputs.call(&execution.snapshot.catalog.schema.types, index)?;
+    let response = call.clearance()?.response.clone().unwrap_or_default();
+    let (Some(field), Some(key)) = (inputs.matched_by(), inputs.matched_value(index)) else { return Ok(response) };
+    let list = HandlerResponse { value: response.as_ref().clone(), errors: Vec::new() };
+    let mut elements = read_batch(list, BatchTarget::Keys { field, keys: &[key] })?;
+    let element = elements.pop().map(|element| element.value);
+    element
+        .unwrap_or_else(|| Ok(Arc::default()))
+        .map_err(|HandlerError { message, extensions, .. }| HandlerResponseError::Rejected { message, extensions })
 }
 
 /// How often a leader that went away without a response is replaced.
@@ -81,7 +114,10 @@ async fn keys(
     let mut keys = Vec::with_capacity(inputs.len());
     for index in 0..inputs.len() {
         match inputs.call(&execution.snapshot.catalog.schema.types, index) {
-            Ok(call) => keys.push((index, template.key(call.input()))),
+            Ok(call) => {
+                let data = call.data().map(AsRef::as_ref);
+                keys.push((index, template.key_with_data(call.input(), data)));
+            }
             Err(error) => found.fail([index], error, |_| None),
         }
         if index % KEYS_IN_A_ROW == KEYS_IN_A_ROW - 1 {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::action::handler_error::{HandlerResponseError, TransportError};
 use crate::action::key_arguments::{CallKeys, matched_key, takes_all_keys};
-use crate::execution::authorize::{AuthorizedCall, AuthorizedField};
+use crate::execution::authorize::{AuthorizedCall, AuthorizedField, Clearance, Cleared};
 use crate::memory::tree_bytes;
 use crate::model::action::Action;
 use crate::model::error_kind::{ErrorKind, Reason};
@@ -25,6 +25,8 @@ pub(crate) enum CallInputs<'i> {
         field: &'i AuthorizedField,
         /// The keys.
         keys: &'i [Vec<Value>],
+        /// What the upstream has said to the call of each key; empty if it was not asked.
+        clearances: &'i [Clearance],
     },
 }
 
@@ -33,7 +35,7 @@ pub(crate) enum OwnedInputs {
     /// See [`CallInputs::Calls`].
     Calls(Vec<AuthorizedCall>),
     /// See [`CallInputs::Rows`].
-    Rows(AuthorizedField, Vec<Vec<Value>>),
+    Rows(AuthorizedField, Vec<Vec<Value>>, Vec<Clearance>),
 }
 
 impl OwnedInputs {
@@ -42,7 +44,7 @@ impl OwnedInputs {
     pub(crate) fn inputs(&self) -> CallInputs<'_> {
         match self {
             Self::Calls(calls) => CallInputs::Calls(calls),
-            Self::Rows(field, keys) => CallInputs::Rows { field, keys },
+            Self::Rows(field, keys, clearances) => CallInputs::Rows { field, keys, clearances },
         }
     }
 }
@@ -134,16 +136,27 @@ impl CallInputs<'_> {
     /// The call of one input alone.
     ///
     /// # Errors
-    /// [`HandlerResponseError::UnfitKey`].
+    /// [`HandlerResponseError::UnfitKey`], [`HandlerResponseError::Before`].
     pub(crate) fn call(self, types: &Types, index: usize) -> Result<AuthorizedCall, HandlerResponseError> {
         match self {
-            Self::Calls(calls) => calls.get(index).cloned(),
-            Self::Rows { field, keys } => match keys.get(index) {
-                Some(key) => return field.call(types, CallKeys::One(key)),
-                None => None,
-            },
+            Self::Calls(calls) => {
+                let call = calls.get(index).cloned().ok_or_else(not_authorized)?;
+                call.clearance()?;
+                Ok(call)
+            }
+            Self::Rows { field, keys, clearances } => {
+                let key = keys.get(index).ok_or_else(not_authorized)?;
+                let call = field.call(types, CallKeys::One(key))?;
+                match clearances.get(index) {
+                    None => Ok(call),
+                    Some(Err(error)) => Err(error.clone().into()),
+                    Some(Ok(_)) if field.field().matched_by.is_some() => {
+                        Ok(call.cleared(Ok(of_keys(clearances, &[index]))))
+                    }
+                    Some(cleared) => Ok(call.cleared(cleared.clone())),
+                }
+            }
         }
-        .ok_or_else(not_authorized)
     }
 
     /// Does the key of an input fit its arguments?
@@ -153,18 +166,31 @@ impl CallInputs<'_> {
     pub(crate) fn check(self, types: &Types, index: usize) -> Result<(), HandlerResponseError> {
         match self {
             Self::Calls(_) => Ok(()),
-            Self::Rows { field, keys } => field.check(types, CallKeys::One(keys.get(index).map_or(&[], Vec::as_slice))),
+            Self::Rows { field, keys, clearances } => {
+                if let Some(Err(error)) = clearances.get(index) {
+                    return Err(error.clone().into());
+                }
+                field.check(types, CallKeys::One(keys.get(index).map_or(&[], Vec::as_slice)))
+            }
         }
     }
 
-    /// The call for the keys of these rows, all in one list.
+    /// The call for the keys of these rows, all in one list, which are at `indexes`.
     ///
     /// # Errors
     /// [`HandlerResponseError::UnfitKey`].
-    pub(crate) fn call_for_keys(self, types: &Types, keys: &[&Value]) -> Result<AuthorizedCall, HandlerResponseError> {
+    pub(crate) fn call_for_keys(
+        self,
+        types: &Types,
+        keys: &[&Value],
+        indexes: &[usize],
+    ) -> Result<AuthorizedCall, HandlerResponseError> {
         match self {
             Self::Calls(_) => Err(not_authorized()),
-            Self::Rows { field, .. } => field.call(types, CallKeys::All(keys)),
+            Self::Rows { field, clearances, .. } => {
+                let call = field.call(types, CallKeys::All(keys))?;
+                Ok(if clearances.is_empty() { call } else { call.cleared(Ok(of_keys(clearances, indexes))) })
+            }
         }
     }
 
@@ -173,7 +199,7 @@ impl CallInputs<'_> {
     pub(crate) fn matched_value(&self, index: usize) -> Option<&Value> {
         match self {
             Self::Calls(_) => None,
-            Self::Rows { field, keys } => keys.get(index).and_then(|key| key.get(matched_key(field.field()))),
+            Self::Rows { field, keys, .. } => keys.get(index).and_then(|key| key.get(matched_key(field.field()))),
         }
     }
 
@@ -211,11 +237,23 @@ impl CallInputs<'_> {
             Self::Calls(calls) => {
                 OwnedInputs::Calls(indexes.iter().filter_map(|index| calls.get(*index)).cloned().collect())
             }
-            Self::Rows { field, keys } => {
-                OwnedInputs::Rows(field.clone(), indexes.iter().filter_map(|index| keys.get(*index)).cloned().collect())
+            Self::Rows { field, keys, clearances } => {
+                let keys = indexes.iter().filter_map(|index| keys.get(*index)).cloned().collect();
+                let clearances = indexes.iter().filter_map(|index| clearances.get(*index)).cloned().collect();
+                OwnedInputs::Rows(field.clone(), keys, clearances)
             }
         }
     }
+}
+
+/// What the upstream has said to the calls of these keys, for one call that has them in a list: `data` is a list as well.
+fn of_keys(clearances: &[Clearance], indexes: &[usize]) -> Cleared {
+    let cleared = |index: &usize| clearances.get(*index).and_then(|clearance| clearance.as_ref().ok());
+    let all: Vec<&Cleared> = indexes.iter().filter_map(cleared).collect();
+    let data: Option<Vec<Value>> = all.iter().map(|one| one.data.as_deref().cloned()).collect();
+    let data = data.map(|data| Arc::new(Value::Array(data)));
+    let response = all.first().and_then(|one| one.response.clone());
+    Cleared { data, response, spent: all.iter().map(|one| one.spent).max().unwrap_or_default() }
 }
 
 /// An input that is not there, which does not occur.

@@ -67,7 +67,9 @@ pub(crate) async fn outcome(
         Err(error) => {
             let internal =
                 internal(execution, allowed, response.as_ref(), &ShownError::of(&error), shows_internal(execution));
-            let internal = internal.filter(|_| !error.is_handlers_own());
+            // Nothing was sent of a call that was not made.
+            let is_shown = !error.is_handlers_own() && !matches!(error, HandlerResponseError::Before(_));
+            let internal = internal.filter(|_| is_shown);
             let mut outcome = HandlerResult::failed(error, internal, !allowed.action().output.is_nullable());
             outcome.client_headers = client_headers(allowed, response.as_ref());
             outcome

@@ -59,9 +59,11 @@ pub(crate) async fn exchange(
     allowed: &AuthorizedCall,
     id: &str,
 ) -> Result<HandlerHttpResponse, HandlerResponseError> {
+    // Every way to a handler leads through here: a call that `before` does not allow is not made.
+    allowed.clearance()?;
     // When all permits are taken, the call is rejected at once: to wait would only make the queue longer.
     let _slot = execution.services.slots.handler_calls.try_acquire().map_err(|_| TransportError::Busy)?;
-    let deadline = execution.context.deadline.min(Instant::now() + allowed.action().timeout);
+    let deadline = execution.context.deadline.min(Instant::now() + allowed.timeout());
     let client = execution.snapshot.configured.handlers.here();
     let child = spans::client_span(execution.services, &execution.context.trace);
     let trace = child.as_ref().unwrap_or(&execution.context.trace);

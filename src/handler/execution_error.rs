@@ -56,6 +56,7 @@ fn response_extensions(dialect: Dialect, error: &HandlerResponseError) -> Map<St
     match error {
         HandlerResponseError::Rejected { extensions, .. } => extensions.shown(dialect),
         HandlerResponseError::NotAnId(_) => default_extensions(dialect, "data-exception"),
+        HandlerResponseError::Before(error) => default_extensions(dialect, error.code()),
         HandlerResponseError::NotSent(rejected) => {
             let mut extensions = default_extensions(dialect, rejected.policy.code());
             extensions.insert("retryAfter".into(), rejected.retry_seconds().into());

@@ -73,7 +73,8 @@ impl CallFailure {
     /// Of a response that cannot be used, or of none.
     #[must_use]
     pub(crate) fn of_response(error: &HandlerResponseError) -> Self {
-        Self { kind: error.kind(), message: error.detail(), is_logged: false }
+        let is_logged = matches!(error, HandlerResponseError::Before(before) if before.is_logged());
+        Self { kind: error.kind(), message: error.detail(), is_logged }
     }
 
     /// Of a value that does not fit its type.
@@ -111,12 +112,14 @@ pub(crate) fn log(
     }
     let action = allowed.action();
     let (host, port) = peer_of(action);
+    // An action without a handler has no peer.
     let port_text = port.map(|port| format!(":{port}")).unwrap_or_default();
+    let peer = if host.is_empty() { String::new() } else { format!("{host}{port_text}: ") };
     let failure = Failure {
         failed: Failed::Handler(&action.name),
         kind: failure.kind,
         severity: failure.kind.severity(),
-        message: format!("{host}{port_text}: {}", failure.message),
+        message: format!("{peer}{}", failure.message),
         server: (host, port),
         status: facts.status,
         request_id: &execution.context.caller.request_id,

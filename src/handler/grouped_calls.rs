@@ -10,13 +10,13 @@ use crate::execution::authorize::AuthorizedCall;
 use crate::execution::context::ExecutionContext;
 use crate::graphql::action_mode::ActionMode;
 use crate::graphql::plan::PlannedCall;
-use crate::handler::cached_values;
 use crate::handler::call_inputs::CallInputs;
 use crate::handler::complete::{Exchanged, complete_joined};
 use crate::handler::failure::CallFailure;
 use crate::handler::field_values::FieldValues;
 use crate::handler::joined_calls::JoinedCall;
 use crate::handler::result::HandlerResult;
+use crate::handler::{before, cached_values};
 
 /// Calls that share requests.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -32,6 +32,11 @@ impl CallGroup {
     #[must_use]
     pub(crate) fn has(&self, call: usize) -> bool {
         self.members.iter().any(|(member, _)| *member == call)
+    }
+
+    /// Its calls, by their index in the plan.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = usize> {
+        self.members.iter().map(|(member, _)| *member)
     }
 
     fn add(&mut self, call: usize, same_as: Option<usize>) {
@@ -77,6 +82,11 @@ pub(crate) async fn run(
 ) -> Vec<(usize, HandlerResult)> {
     let calls: Vec<AuthorizedCall> = group.distinct.iter().filter_map(|index| allowed.get(*index)).cloned().collect();
     let mut found = FieldValues::new(calls.len());
+    for call in &calls {
+        if let Err(error) = call.clearance() {
+            before::record(execution, call, &error);
+        }
+    }
     let mut sent: Vec<JoinedCall> = Vec::new();
     cached_values::fetch(execution, CallInputs::Calls(&calls), &mut found, &mut |call| sent.push(call)).await;
     let mut results = Vec::with_capacity(group.members.len());

@@ -217,7 +217,8 @@ fn prepare(execution: &ExecutionContext<'_>, inputs: CallInputs<'_>, joining: Jo
         Joining::Batch(_) => AuthorizedCall::batch(&calls).map(Ok),
         Joining::Keys(_) if is_list => {
             let keys: Vec<&Value> = wanted.iter().filter_map(|wanted| inputs.matched_value(wanted.index)).collect();
-            (!keys.is_empty()).then(|| inputs.call_for_keys(types, &keys))
+            let indexes: Vec<usize> = wanted.iter().map(|wanted| wanted.index).collect();
+            (!keys.is_empty()).then(|| inputs.call_for_keys(types, &keys, &indexes))
         }
         Joining::Keys(_) | Joining::Separate => calls.pop().map(Ok),
     };

@@ -1,5 +1,6 @@
 //! One handler call, from the request to the value of its field: policies, cache, retry, exchange, completion.
 
+pub(crate) mod before;
 pub(crate) mod cache;
 pub(crate) mod cache_entries;
 #[doc(hidden)]

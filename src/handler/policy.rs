@@ -153,7 +153,7 @@ fn log_transition(
 /// full timeout.
 fn waiting_time(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> WaitBudget {
     let (context, action) = (execution.context, allowed.action());
-    let left = context.deadline.saturating_duration_since(Instant::now());
+    let left = context.deadline.saturating_duration_since(Instant::now()).min(allowed.timeout());
     let most = action.timeout.min(execution.snapshot.catalog.limits.request_timeout);
     // A little has passed since the request began.
     let is_nearly_all = left >= most.mul_f64(0.9) && !context.is_clients_deadline;

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use http::Method;
+use serde_json::Value;
 
 use crate::action::handler_error::{HandlerResponseError, TransportError};
 use crate::action::transform::{Lookup, TransformedRequest, forward_query};
 use crate::action::{header_precedence, payload, transform};
-use crate::execution::authorize::{AuthorizedCall, PayloadInput};
+use crate::execution::authorize::{AuthorizedCall, PayloadData, PayloadInput};
 use crate::execution::context::ExecutionContext;
 use crate::model::error_kind::{ErrorKind, Reason};
 
@@ -39,11 +40,19 @@ pub(crate) fn untransformed(
 /// # Errors
 /// None that a payload can cause.
 pub(crate) fn payload(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Result<Bytes, TransportError> {
-    allowed.payload(|input| {
+    allowed.payload(|input, data| {
         let (name, session, query) = (&allowed.action().name, execution.session, &execution.request.query);
+        let each = match &data {
+            PayloadData::Each(all) => Some(all.iter().map(|one| (*one).clone()).collect::<Value>()),
+            PayloadData::None | PayloadData::One(_) => None,
+        };
+        let data = match data {
+            PayloadData::One(data) => Some(data),
+            PayloadData::None | PayloadData::Each(_) => each.as_ref(),
+        };
         let body = match input {
-            PayloadInput::One(input) => payload::body(name, input, session, query),
-            PayloadInput::Batch(inputs) => payload::batch_body(name, &inputs, session, query),
+            PayloadInput::One(input) => payload::body_with_data(name, input, data, session, query),
+            PayloadInput::Batch(inputs) => payload::batch_body_with_data(name, &inputs, data, session, query),
         };
         body.map_err(|_| TransportError::Broken(Reason::new(ErrorKind::Internal, "the payload cannot be written")))
     })

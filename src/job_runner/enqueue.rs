@@ -7,14 +7,15 @@ use http::header::HeaderName;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::action::before::Moment;
 use crate::action::handler_error::HandlerResponseError;
 use crate::action::header_precedence;
 use crate::execution::authorize::AuthorizedCall;
 use crate::execution::context::ExecutionContext;
 use crate::graphql::selection::OUTPUT;
 use crate::handler::extend_rows::complete_with_rows;
-use crate::handler::policy;
 use crate::handler::result::HandlerResult;
+use crate::handler::{before, policy};
 use crate::jobs::job::{Job, NewJob, Status};
 use crate::model::action::{ADMIN_ROLE, Action};
 use crate::model::error_kind::ErrorKind;
@@ -29,6 +30,15 @@ pub(crate) async fn enqueue(execution: &ExecutionContext<'_>, allowed: &Authoriz
     let action = allowed.action();
     if let Err(rejected) = policy::check_rate_limit(execution, allowed).await {
         return HandlerResult::failed(rejected.into(), None, true);
+    }
+    if action.before.is_some() {
+        let asked = before::clear(execution, allowed, Moment::Accept).await;
+        if let Err(error) = asked.clearance() {
+            before::record(execution, &asked, &error);
+            let labels = [action.name.as_str(), EnqueueOutcome::Rejected.label()];
+            execution.services.metrics.jobs_enqueued.with_label_values(&labels).inc();
+            return HandlerResult::failed(error.into(), None, true);
+        }
     }
     let outcome = match store(execution, allowed).await {
         Ok(id) => HandlerResult::of_json(Value::from(id.to_string()).to_string()),
@@ -53,12 +63,15 @@ async fn store(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> Re
     let caller = &execution.context.caller;
     // Made before anything is stored, so that the job can be found if the outcome is unknown.
     let id = Uuid::new_v4();
-    let payload = json!({
+    let mut payload = json!({
         "input": allowed.input(),
         "request_query": execution.request.query,
         "request_id": caller.request_id,
         "query": forwarded_query(&execution.context.query, action),
     });
+    if let (Some(payload), true) = (payload.as_object_mut(), action.before.is_some()) {
+        payload.insert("upstream_path".to_owned(), execution.context.upstream_path().into());
+    }
     let job = NewJob {
         id,
         action: action.name.clone(),

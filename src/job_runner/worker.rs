@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::action::before::Moment;
 use crate::action::complete_value::{CompletionError, complete_value};
 use crate::action::handler_error::{HandlerError, HandlerResponseError, TransportError, UNEXPECTED};
 use crate::action::handler_response::HandlerResponse;
@@ -20,7 +21,7 @@ use crate::graphql::selection::SubSelection;
 use crate::handler::extend_rows::completion_rules;
 use crate::handler::failure::{CallFailure, ExchangeFacts};
 use crate::handler::internal_extension::ShownError;
-use crate::handler::{exchange, failure, internal_extension, read_response};
+use crate::handler::{before, exchange, failure, internal_extension, read_response};
 use crate::handler_client::exchange::HandlerHttpResponse;
 use crate::job_runner::enqueue::headers_of;
 use crate::jobs::Jobs;
@@ -29,6 +30,7 @@ use crate::jobs::retry::{Failure, pause};
 use crate::jobs::store::{PURGE_MAX, StoreError};
 use crate::memory::MemoryOwner;
 use crate::model::action::{Action, OperationKind};
+use crate::model::error_kind::ErrorKind;
 use crate::model::json::parse_strict;
 use crate::model::label::Label;
 use crate::model::request::{Caller, GraphqlRequest};
@@ -262,6 +264,7 @@ async fn next(services: &Arc<Services>, job: &Job) -> Next {
     let caller = Caller { headers: headers_of(job), for_handlers: None, address: None, request_id: stored.request_id };
     let context = RequestContext {
         query: stored.url_query,
+        upstream_path: Some(stored.upstream_path),
         share: Some(Arc::new(services.memory.empty(MemoryOwner::default()))),
         handler_headers: token.headers(job.id),
         ..RequestContext::detached(Arc::new(caller), trace, Instant::now() + action.timeout)
@@ -281,8 +284,11 @@ async fn next(services: &Arc<Services>, job: &Job) -> Next {
         upstream_time: RunningTime::default(),
         handler_time: RunningTime::default(),
     };
-    let allowed = AuthorizedCall::stored(action, stored.input);
+    let mut allowed = AuthorizedCall::stored(action, stored.input);
     let began = Instant::now();
+    if allowed.needs_clearance() {
+        allowed = before::clear(&running, &allowed, Moment::Job).await;
+    }
     let response = exchange::call(&running, &allowed, &job.id.to_string()).await;
     let status = response.as_ref().map(|response| response.status.as_u16()).ok();
     let attempts = u32::try_from(job.attempts).unwrap_or_default();
@@ -364,6 +370,7 @@ fn of_response(dialect: Dialect, error: &HandlerResponseError, internal: Option<
     match error {
         HandlerResponseError::Rejected { message, extensions } => failed(extensions.code(), message, None),
         HandlerResponseError::RejectedWithList(errors) => Outcome::Failed(error_list_json(dialect, errors)),
+        HandlerResponseError::Before(error) => failed(error.code(), &error.to_string(), None),
         other => failed(UNEXPECTED, &other.message(dialect), internal),
     }
 }
@@ -406,6 +413,12 @@ fn initial_backoff(
             ),
             _,
         ) => Failure::Connection,
+        (HandlerResponseError::Before(error), _) => match error.kind() {
+            ErrorKind::Timeout => Failure::Timeout,
+            // Another attempt would be told the same.
+            ErrorKind::BeforeFailed | ErrorKind::PermissionDenied | ErrorKind::Internal => return None,
+            _ => Failure::Connection,
+        },
         (_, Some(429)) => Failure::TooManyRequests,
         (_, Some(500..=599)) => Failure::ServerError,
         _ => return None,
@@ -436,6 +449,8 @@ struct Stored {
     request_query: String,
     request_id: String,
     url_query: String,
+    /// Where the upstream is asked before the call.
+    upstream_path: String,
     session: Session,
 }
 
@@ -447,10 +462,11 @@ impl Stored {
             _ => String::new(),
         };
         let (request_query, request_id, url_query) = (text("request_query"), text("request_id"), text("query"));
+        let upstream_path = text("upstream_path");
         let Some(Value::Object(input)) = payload.remove("input") else { return None };
         let session = serde_json::from_str::<Map<String, Value>>(&job.session).ok()?;
         let session = Session::stored(session)?;
-        Some(Self { input, request_query, request_id, url_query, session })
+        Some(Self { input, request_query, request_id, url_query, upstream_path, session })
     }
 }
 

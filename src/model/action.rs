@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use url::Url;
 
 use crate::kriti::Template;
+use crate::model::before::Before;
 use crate::model::extension_field::ExtensionField;
 use crate::model::preset::Presets;
 use crate::model::secret::Secret;
@@ -91,6 +92,8 @@ pub struct Action {
     pub policies: TrafficRules,
     /// Arguments that are filled, and hidden from the roles for which they are.
     pub presets: Presets,
+    /// What the upstream is asked before the handler is called.
+    pub before: Option<Arc<Before>>,
 }
 
 /// The role that may call everything.
@@ -108,6 +111,12 @@ impl Action {
     pub fn shown_url(&self) -> &str {
         let transformed = self.request_transform.as_ref().and_then(|transform| transform.url.as_ref());
         transformed.map_or(self.handler.template.as_str(), Template::source)
+    }
+
+    /// The root field of `before` that is its value, if it has no handler.
+    #[must_use]
+    pub fn responds_with(&self) -> Option<&str> {
+        self.before.as_ref()?.respond.as_deref()
     }
 
     /// May `role` call this action?
@@ -135,6 +144,12 @@ impl std::fmt::Debug for Handler {
 }
 
 impl Handler {
+    /// None: the action is made of upstream operations alone. Nothing calls it; see [`Action::responds_with`].
+    #[must_use]
+    pub fn none(url: Url) -> Self {
+        Self { template: "none".to_owned(), base_url: Secret::new("none".to_owned()), url }
+    }
+
     /// What a template made, as it may be shown: not where the address with its variables filled in is part of it.
     #[must_use]
     pub fn shown<'t>(&self, made: &'t str) -> &'t str {

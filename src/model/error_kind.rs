@@ -46,6 +46,10 @@ labels! {
         Rejected = "rejected",
         /// The upstream's rows for a relationship of the value are missing or do not fit.
         RelationshipFailed = "relationship_failed",
+        /// What `before` of the action requires of the caller's data is not so, or a value for it is missing.
+        PermissionDenied = "permission_denied",
+        /// The upstream's response to `before` of the action has errors, or lacks a field.
+        BeforeFailed = "before_failed",
         /// A request or response transform failed.
         TransformFailed = "transform_failed",
         /// The request cannot be sent: a header or path that HTTP does not allow.
@@ -83,7 +87,7 @@ impl ErrorKind {
     #[must_use]
     pub const fn severity(self) -> Severity {
         match self {
-            Self::Rejected => Severity::Info,
+            Self::Rejected | Self::PermissionDenied => Severity::Info,
             Self::AddressDenied
             | Self::Tls
             | Self::TransformFailed

@@ -75,6 +75,8 @@ pub struct Limits {
     pub max_field_rounds: usize,
     /// Bytes of an upstream's response that we must hold to merge it.
     pub max_upstream_response_size: usize,
+    /// Bytes of an upstream's response to what it is asked before handler calls: it becomes part of their payloads.
+    pub max_before_response_size: usize,
     /// Bytes that requests, operations on sockets and connections may hold at once.
     pub max_buffered_bytes: usize,
     /// Of these, by one client address.

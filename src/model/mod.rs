@@ -2,6 +2,7 @@
 
 pub mod action;
 pub mod address;
+pub mod before;
 pub mod chunks;
 pub mod error_code;
 pub mod error_kind;

@@ -128,6 +128,40 @@ impl SourceLocation {
     }
 }
 
+impl SourceLocation {
+    /// The place of the byte `offset` of `text`, which is what stands at this place: in quotes, or as a block of lines, which
+    /// are indented in the source. This place itself if the text cannot be found there as it is.
+    #[must_use]
+    pub fn within(&self, text: &str, offset: usize) -> Self {
+        let before = text.get(..offset).unwrap_or(text);
+        let row = before.matches('\n').count();
+        let (line, column) =
+            (text.lines().nth(row).unwrap_or_default(), before.rsplit('\n').next().unwrap_or_default());
+        let first = text.lines().next().unwrap_or_default();
+        let lines: Vec<&str> = self.source.text.lines().skip(self.line - 1).collect();
+        let skipped = |index: usize| if index == 0 { self.column - 1 } else { 0 };
+        let find = |index: usize, wanted: &str| -> Option<usize> {
+            let whole: Vec<char> = lines.get(index)?.chars().collect();
+            let rest: String = whole.get(skipped(index)..)?.iter().collect();
+            let at = rest.find(wanted.trim())?;
+            Some(skipped(index) + rest.get(..at)?.chars().count())
+        };
+        let start = (0..lines.len().min(BLOCK_HEAD_LINES)).find(|index| find(*index, first).is_some());
+        let Some((index, at)) = start.and_then(|start| Some((start + row, find(start + row, line)?))) else {
+            return self.clone();
+        };
+        let indentation = line.chars().take_while(|character| character.is_whitespace()).count();
+        let column = at + 1 + column.chars().count().saturating_sub(indentation);
+        let word = text.get(offset..).unwrap_or_default().chars();
+        let length =
+            word.take_while(|character| character.is_alphanumeric() || matches!(character, '_' | '$' | '@')).count();
+        Self { source: Arc::clone(&self.source), line: self.line + index, column, length: length.max(1) }
+    }
+}
+
+/// A block of lines begins in the line after its key, or after blank lines and comments.
+const BLOCK_HEAD_LINES: usize = 8;
+
 /// Does an error stop the start?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {

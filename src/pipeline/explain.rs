@@ -6,6 +6,7 @@ use apollo_compiler::Node;
 use apollo_compiler::ast::Field;
 use serde_json::{Map, Value};
 
+use crate::action::before::{BeforeError, variable_values};
 use crate::action::handler_error::HandlerResponseError;
 use crate::action::relationship;
 use crate::action::transform::TransformedRequest;
@@ -90,12 +91,28 @@ pub(crate) enum ExplainedStep {
         request: Result<Box<TransformedRequest>, HandlerResponseError>,
         /// The query for each object of the response, with names of fields for their values.
         rows: Vec<String>,
+        /// What the upstream is asked before.
+        before: Option<Box<ExplainedBefore>>,
     },
     /// Introspection is served from the merged schema.
     Introspection {
         /// The key of its response.
         response_name: String,
     },
+}
+
+/// What the upstream is asked before a call.
+pub(crate) struct ExplainedBefore {
+    /// The query.
+    pub document: String,
+    /// The values of its variables, or why there are none.
+    pub variables: Result<Map<String, Value>, BeforeError>,
+    /// As whom.
+    pub asked_as: String,
+    /// What must be there for the caller's role.
+    pub required: Vec<String>,
+    /// What the handler gets as `data`.
+    pub sent: Vec<String>,
 }
 
 /// An extension field, which is resolved for the rows of the upstream's response.
@@ -114,6 +131,8 @@ pub(crate) struct ExplainedField {
     pub keys_per_call: usize,
     /// The client's arguments, coerced.
     pub arguments: Map<String, Value>,
+    /// What the upstream is asked before, for each key; and as whom.
+    pub before: Option<(String, String)>,
 }
 
 /// Works out what would happen. `merged` is the merged schema, if the upstream's is known.
@@ -252,6 +271,11 @@ fn extension_fields(
             matched_by: call.field().matched_by.clone(),
             keys_per_call,
             arguments: call.arguments().clone(),
+            before: call
+                .action()
+                .before
+                .as_deref()
+                .map(|before| (before.query.text.trim().to_owned(), before.identity.shown())),
         })
     });
     explained.collect()
@@ -284,5 +308,24 @@ fn action_step(
         input: call.input().clone(),
         request: request::outgoing(execution, call).map(Box::new),
         rows: call.selected().related().into_iter().map(relationship::sample).collect(),
+        before: explain_before(execution, kind, call),
     }
+}
+
+fn explain_before(
+    execution: &ExecutionContext<'_>,
+    kind: ActionMode,
+    call: &authorize::AuthorizedCall,
+) -> Option<Box<ExplainedBefore>> {
+    let before = call.action().before.as_deref().filter(|_| kind != ActionMode::Result)?;
+    let session = execution.session;
+    let max = execution.snapshot.catalog.limits.max_template_output_size;
+    let required = before.require.of(session.role()).iter().map(|one| one.field.clone()).collect();
+    Some(Box::new(ExplainedBefore {
+        document: before.query.text.trim().to_owned(),
+        variables: variable_values(before, call.input(), session, max),
+        asked_as: before.identity.shown(),
+        required,
+        sent: before.send.clone(),
+    }))
 }

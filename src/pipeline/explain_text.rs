@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::action::transform::TransformedRequest;
 use crate::graphql::action_mode::ActionMode;
 use crate::model::action::{Action, OperationKind};
-use crate::pipeline::explain::{Explained, ExplainedField, ExplainedStep};
+use crate::pipeline::explain::{Explained, ExplainedBefore, ExplainedField, ExplainedStep};
 use crate::session::Session;
 
 /// The whole plan. `unchecked` is why the upstream's part has not been validated.
@@ -73,12 +73,24 @@ fn describe(step: &ExplainedStep) -> (String, String) {
             let title = format!("action {} as {response_name}: what came of a job", action.name);
             (title, format!("input {}\n", Value::Object(input.clone())))
         }
-        ExplainedStep::Action { response_name, action, kind, input, request, rows } => {
+        ExplainedStep::Action { response_name, action, kind, input, request, rows, before } => {
             let Action { name, timeout, .. } = action.as_ref();
             let method = request.as_ref().map_or("call of", |request| request.method.as_str());
             let (url, seconds) = (action.shown_url(), timeout.as_secs());
-            let title = format!("action {name} as {response_name}: {method} {url}, within {seconds} s");
+            let responds = action.responds_with();
+            let title = match responds {
+                Some(field) => {
+                    format!("action {name} as {response_name}: \"{field}\" of the upstream, within {seconds} s")
+                }
+                None => format!("action {name} as {response_name}: {method} {url}, within {seconds} s"),
+            };
             let mut details = format!("input {}\n", Value::Object(input.clone()));
+            if let Some(before) = before {
+                describe_before(before, &mut details);
+            }
+            if responds.is_some() {
+                return (title, details);
+            }
             if *kind == ActionMode::Later {
                 details.push_str("enqueued, and its id is returned; then, on each attempt:\n");
             }
@@ -97,9 +109,33 @@ fn describe(step: &ExplainedStep) -> (String, String) {
     }
 }
 
+/// What the upstream is asked first, in whose name, and what comes of it.
+fn describe_before(before: &ExplainedBefore, details: &mut String) {
+    let ExplainedBefore { document, variables, asked_as, required, sent } = before;
+    let _ = writeln!(details, "before: the upstream is asked as {asked_as}");
+    push_indented(document, details);
+    match variables {
+        Ok(variables) if variables.is_empty() => {}
+        Ok(variables) => drop(writeln!(details, "     with {}", Value::Object(variables.clone()))),
+        Err(error) => drop(writeln!(details, "     would not be asked: {error}")),
+    }
+    if !required.is_empty() {
+        let _ = writeln!(details, "     required: {}", required.join(", "));
+    }
+    if !sent.is_empty() {
+        let _ = writeln!(details, "     sent as data, beside input: {}", sent.join(", "));
+    }
+}
+
+fn push_indented(text: &str, details: &mut String) {
+    for line in text.lines() {
+        let _ = writeln!(details, "     {line}");
+    }
+}
+
 /// How many calls there are depends on the upstream's response.
 fn describe_field(field: &ExplainedField, details: &mut String) {
-    let ExplainedField { coordinate, action, rows, keys, matched_by, keys_per_call, arguments } = field;
+    let ExplainedField { coordinate, action, rows, keys, matched_by, keys_per_call, arguments, before } = field;
     let keys: Vec<String> = keys.iter().map(|key| format!("{rows}.{key}")).collect();
     let calls = match (matched_by, keys_per_call) {
         (Some(by), _) => format!("a call for each {keys_per_call} of them, elements matched by {by}"),
@@ -111,6 +147,10 @@ fn describe_field(field: &ExplainedField, details: &mut String) {
     let _ = writeln!(details, "     POST {}", action.shown_url());
     if !arguments.is_empty() {
         let _ = writeln!(details, "     with {}", Value::Object(arguments.clone()));
+    }
+    if let Some((document, asked_as)) = before {
+        let _ = writeln!(details, "     before: the upstream is asked once for all of them as {asked_as}");
+        push_indented(document, details);
     }
 }
 

@@ -4,15 +4,16 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
 
-use crate::execution::authorize_plan::AuthorizedCalls;
+use crate::execution::authorize::AuthorizedCall;
+use crate::execution::authorize_plan::{AuthorizedCalls, StepInputs};
 use crate::execution::context::ExecutionContext;
 use crate::fetch::upstream_operation;
 use crate::graphql::action_mode::ActionMode;
 use crate::graphql::merge::read_upstream_result;
-use crate::graphql::plan::PlanStep;
+use crate::graphql::plan::{Plan, PlanStep};
 use crate::handler::grouped_calls::CallGroup;
 use crate::handler::result::HandlerResult;
-use crate::handler::{call, grouped_calls};
+use crate::handler::{before, call, grouped_calls};
 use crate::job_runner::enqueue;
 use crate::model::action::OperationKind;
 use crate::model::error_kind::{ErrorKind, Reason};
@@ -27,6 +28,10 @@ pub(crate) async fn run(execution: &ExecutionContext<'_>, allowed: &AuthorizedCa
     if execution.plan.kind == OperationKind::Mutation {
         return run_in_order(execution, allowed).await;
     }
+    if allowed.calls.iter().any(AuthorizedCall::needs_clearance) {
+        // Boxed: rare, and otherwise every request carries the size of this future.
+        return Box::pin(run_after_before(execution, allowed)).await;
+    }
     let groups = grouped_calls::groups(&execution.plan.calls);
     if !groups.is_empty() {
         // Boxed: rare, and otherwise every request carries the size of this future.
@@ -34,45 +39,83 @@ pub(crate) async fn run(execution: &ExecutionContext<'_>, allowed: &AuthorizedCa
     }
     match execution.plan.steps.as_slice() {
         // Most documents have one or two steps; these futures are large, and here they stay where they are.
-        [only] => vec![(*only, run_step(execution, allowed, *only).await)],
+        [only] => vec![(*only, run_step(execution, allowed.steps(), *only).await)],
         [one, other] => {
+            let allowed = allowed.steps();
             let (first, second) = join(run_step(execution, allowed, *one), run_step(execution, allowed, *other)).await;
             vec![(*one, first), (*other, second)]
         }
         steps => {
-            let outcomes = join_all(steps.iter().map(|step| run_step(execution, allowed, *step))).await;
+            let outcomes = join_all(steps.iter().map(|step| run_step(execution, allowed.steps(), *step))).await;
             steps.iter().copied().zip(outcomes).collect()
         }
     }
 }
 
+/// Asks the upstream once before all calls that need it; all other steps run meanwhile.
+async fn run_after_before(execution: &ExecutionContext<'_>, allowed: &AuthorizedCalls) -> Outcome {
+    let plan = execution.plan;
+    let waits = |index: usize| {
+        let is_called = plan.calls.get(index).is_some_and(|call| call.kind == ActionMode::Now);
+        is_called && allowed.calls.get(index).is_some_and(AuthorizedCall::needs_clearance)
+    };
+    let is_waiting = |step: &PlanStep| matches!(step, PlanStep::Action(index) if waits(*index));
+    // A group has calls of one action, so that all of it waits or nothing.
+    let (waiting, ready): (Vec<CallGroup>, Vec<CallGroup>) =
+        grouped_calls::groups(&plan.calls).into_iter().partition(|group| group.calls().any(waits));
+    let (later, now): (Vec<PlanStep>, Vec<PlanStep>) = plan.steps.iter().copied().partition(is_waiting);
+    let places: Vec<usize> = (0..plan.calls.len()).filter(|index| waits(*index)).collect();
+    let at_once = run_side_by_side(execution, allowed.steps(), &now, &ready);
+    let afterwards = async {
+        let calls = before::clear_all(execution, &allowed.calls, &places).await;
+        let allowed = StepInputs { calls: &calls, ..allowed.steps() };
+        run_side_by_side(execution, allowed, &later, &waiting).await
+    };
+    let (at_once, afterwards) = join(at_once, afterwards).await;
+    in_order(plan, at_once.into_iter().chain(afterwards).collect())
+}
+
+/// In the order of the plan: Hasura's dialect reports the first failure of it.
+fn in_order(plan: &Plan, mut outcome: Outcome) -> Outcome {
+    outcome.sort_by_key(|(step, _)| plan.steps.iter().position(|other| other == step));
+    outcome
+}
+
 /// Calls of a group share requests; all other steps run beside them.
 async fn run_with_groups(execution: &ExecutionContext<'_>, allowed: &AuthorizedCalls, groups: &[CallGroup]) -> Outcome {
+    let outcome = run_side_by_side(execution, allowed.steps(), &execution.plan.steps, groups).await;
+    in_order(execution.plan, outcome)
+}
+
+async fn run_side_by_side(
+    execution: &ExecutionContext<'_>,
+    allowed: StepInputs<'_>,
+    steps: &[PlanStep],
+    groups: &[CallGroup],
+) -> Outcome {
     let is_grouped =
         |step: &PlanStep| matches!(step, PlanStep::Action(index) if groups.iter().any(|group| group.has(*index)));
-    let steps = execution.plan.steps.iter().copied();
-    let single = steps.clone().filter(|step| !is_grouped(step));
+    let single = steps.iter().copied().filter(|step| !is_grouped(step));
     let single = join_all(single.map(|step| async move { (step, run_step(execution, allowed, step).await) }));
     let began = Instant::now();
-    let grouped = join_all(groups.iter().map(|group| grouped_calls::run(execution, &allowed.calls, group)));
+    let grouped = join_all(groups.iter().map(|group| grouped_calls::run(execution, allowed.calls, group)));
     let grouped = async {
         let results = grouped.await;
-        execution.handler_time.note(began.elapsed(), true);
+        if !groups.is_empty() {
+            execution.handler_time.note(began.elapsed(), true);
+        }
         results
     };
     let (single, grouped) = join(single, grouped).await;
     let grouped = grouped.into_iter().flatten();
     let grouped = grouped.map(|(index, result)| (PlanStep::Action(index), StepOutcome::Call(result)));
-    let mut outcome: Outcome = single.into_iter().chain(grouped).collect();
-    // In the order of the plan: Hasura's dialect reports the first failure of it.
-    outcome.sort_by_key(|(step, _)| steps.clone().position(|other| other == *step));
-    outcome
+    single.into_iter().chain(grouped).collect()
 }
 
 async fn run_in_order(execution: &ExecutionContext<'_>, allowed: &AuthorizedCalls) -> Outcome {
     let mut outcome = Vec::with_capacity(execution.plan.steps.len());
     for step in &execution.plan.steps {
-        let result = run_step(execution, allowed, *step).await;
+        let result = run_step(execution, allowed.steps(), *step).await;
         let is_last = stops(execution, *step, &result);
         outcome.push((*step, result));
         if is_last {
@@ -82,7 +125,7 @@ async fn run_in_order(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall
     outcome
 }
 
-async fn run_step(execution: &ExecutionContext<'_>, allowed: &AuthorizedCalls, step: PlanStep) -> StepOutcome {
+async fn run_step(execution: &ExecutionContext<'_>, allowed: StepInputs<'_>, step: PlanStep) -> StepOutcome {
     let began = Instant::now();
     let outcome = match step {
         PlanStep::Upstream(index) => StepOutcome::Part(match execution.plan.parts.get(index) {

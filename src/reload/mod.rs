@@ -18,7 +18,7 @@ use crate::model::source::{Diagnostic, summed_up};
 use crate::reload::files::Files;
 use crate::runtime::loaded_config::LoadedConfig;
 use crate::runtime::services::Services;
-use crate::runtime::upstream_health_check::schema_for;
+use crate::runtime::upstream_health_check::{before_diagnostics_of, schema_for};
 use crate::runtime::upstream_types;
 use crate::telemetry::labels::ReloadOutcome;
 
@@ -125,7 +125,9 @@ impl Reloader {
                     }
                     schema = Arc::new(decided.clone());
                 }
-                let unfit = upstream_types::unacceptable_fields(&schema, &merged.field_diagnostics);
+                let of_roles = before_diagnostics_of(services, &next).await;
+                let all = [merged.field_diagnostics.as_slice(), &of_roles].concat();
+                let unfit = upstream_types::unacceptable_fields(&schema, &all);
                 if !unfit.is_empty() {
                     return Err(one_line(&unfit));
                 }

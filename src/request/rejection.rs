@@ -1,5 +1,6 @@
 //! Rejections: every reason why a request is rejected as a whole, with its code.
 
+use crate::action::before::BeforeError;
 use crate::action::handler_error::UNEXPECTED;
 use crate::action::presets::PresetError;
 use crate::graphql::document::{DocumentError, SyntaxError};
@@ -72,6 +73,12 @@ impl Rejection {
     /// An argument that the configuration fills, and for which this caller's session has no value.
     #[must_use]
     pub(crate) fn of_preset(action: &str, error: &PresetError) -> Self {
+        Self::Request(RequestError::new(400, PERMISSION_DENIED, format!("action \"{action}\": {error}")))
+    }
+
+    /// A call for which the upstream cannot be asked with this caller's session.
+    #[must_use]
+    pub(crate) fn of_before(action: &str, error: &BeforeError) -> Self {
         Self::Request(RequestError::new(400, PERMISSION_DENIED, format!("action \"{action}\": {error}")))
     }
 

@@ -11,6 +11,7 @@ use crate::graphql::scan::{ScanResult, Scanner};
 use crate::graphql::schema;
 use crate::graphql::schema::RoleSchema;
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
+use crate::model::before::Identity;
 use crate::model::limits::Limits;
 use crate::model::response::Dialect;
 
@@ -28,7 +29,7 @@ pub(crate) struct Catalog {
     pub limits: Limits,
     /// Is introspection served here?
     pub merges_introspection: bool,
-    /// Every role that an action names.
+    /// Every role that an action names, and those that the upstream is asked as before a call.
     named_roles: HashSet<String>,
     /// What each kind of role sees. The kinds are those of the configuration, so there are few.
     role_schemas: DashMap<String, Arc<RoleSchema>>,
@@ -48,7 +49,12 @@ impl Catalog {
         limits: Limits,
         merges_introspection: bool,
     ) -> Self {
-        let named_roles = schema.actions.values().flat_map(|action| action.roles.iter().cloned()).collect();
+        let asked_as = schema.actions.values().filter_map(|action| match &action.before.as_ref()?.identity {
+            Identity::Role(role) => Some(role.clone()),
+            Identity::Caller | Identity::Admin => None,
+        });
+        let named_roles = schema.actions.values().flat_map(|action| action.roles.iter().cloned());
+        let named_roles = named_roles.chain(asked_as).collect();
         let role_schemas = DashMap::new();
         Self { schema, scanner, roots, dialect, limits, merges_introspection, named_roles, role_schemas }
     }

@@ -15,11 +15,11 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::config::upstream_types::decide;
-use crate::graphql::check_extension_fields;
 use crate::graphql::client_schema::{ClientSchemaError, UpstreamSchema, build_client_schema};
 use crate::graphql::merge_schema::{Conflict, MergeError, merge, upstream_type};
 use crate::graphql::schema;
 use crate::graphql::schema::RoleSchema;
+use crate::graphql::{check_before, check_extension_fields};
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
 use crate::model::error_kind::ErrorKind;
 use crate::model::source::Diagnostic;
@@ -38,7 +38,7 @@ pub(crate) struct MergedSchema {
     pub upstream_types: Vec<(String, TypeKind)>,
     /// The actions with all types decided, if an admin is shown this and any was not.
     pub decided: Option<ActionSchema>,
-    /// What of the extension fields does not go with the upstream's schema.
+    /// What of the extension fields, and of the queries before calls, does not go with the upstream's schema.
     pub field_diagnostics: Vec<Diagnostic>,
 }
 
@@ -312,7 +312,8 @@ impl MergedSchema {
         let of_upstream = catalog.schema.types.0.iter().filter(|(_, definition)| definition.is_upstreams);
         let upstream_types = of_upstream.filter_map(|(name, _)| Some((name.clone(), look_up(name)?))).collect();
         let schema = decided.as_ref().unwrap_or(&catalog.schema);
-        let field_diagnostics = check_extension_fields::diagnostics(&upstream.schema, schema, role);
+        let mut field_diagnostics = check_extension_fields::diagnostics(&upstream.schema, schema, role);
+        field_diagnostics.extend(check_before::diagnostics(&upstream.schema, schema, role));
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         Ok(Self { id, role_schema, upstream_types, decided, field_diagnostics })
     }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::HeaderValue;
 
+use crate::graphql::check_before;
 use crate::graphql::check_relationships::missing;
 use crate::graphql::client_schema::UpstreamSchema;
 use crate::graphql::merge::read_upstream_result;
@@ -16,6 +17,7 @@ use crate::model::action::{ADMIN_ROLE, ActionSchema};
 use crate::model::error_kind::{ErrorKind, Reason};
 use crate::model::replay::Replay;
 use crate::model::request::Caller;
+use crate::model::source::{Diagnostic, SourceFile};
 use crate::protocol::trace::TraceContext;
 use crate::request::context::RequestContext;
 use crate::runtime::readiness::Unready;
@@ -134,11 +136,39 @@ async fn learn_schema(services: &Services, path: &str) {
             for missing in missing(&merged.role_schema.schema, &snapshot.catalog.schema) {
                 tracing::warn!("{missing}");
             }
-            for diagnostic in &merged.field_diagnostics {
+            let of_roles = before_diagnostics(services, &snapshot, path).await;
+            for diagnostic in merged.field_diagnostics.iter().chain(&of_roles) {
                 tracing::error!("{diagnostic}");
             }
         }
         Err(error) => log_result(services, &snapshot, error.conflicts()),
+    }
+}
+
+/// What is wrong with what the upstream is asked before calls, for roles that see less than an admin: with the admin secret it
+/// shows the schema of each.
+pub(crate) async fn before_diagnostics(services: &Services, snapshot: &Arc<Snapshot>, path: &str) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    if credentials(services).is_empty() || !snapshot.catalog.merges_introspection {
+        return found;
+    }
+    for role in check_before::roles(&snapshot.catalog.schema) {
+        let Ok(value) = HeaderValue::from_str(&role) else { continue };
+        let headers = HeaderMap::from_iter([(http::HeaderName::from_static("x-hasura-role"), value)]);
+        let context = own_context(services, path, headers);
+        if let Ok(merged) = schema_fetch::fetch(services, snapshot, &context, &role).await {
+            let of_action = |one: &&Diagnostic| matches!(one.subject.as_deref(), Some(SourceFile::Action(_)));
+            found.extend(merged.field_diagnostics.iter().filter(of_action).cloned());
+        }
+    }
+    found
+}
+
+/// The same at the path where the upstream is found.
+pub(crate) async fn before_diagnostics_of(services: &Services, snapshot: &Arc<Snapshot>) -> Vec<Diagnostic> {
+    match fetch_all_paths(services).await {
+        Ok((path, _)) => before_diagnostics(services, snapshot, &path).await,
+        Err(_) => Vec::new(),
     }
 }
 

@@ -20,6 +20,8 @@ labels! {
         BatchElement = "batch_element",
         /// Rows for a relationship of a handler's response.
         Relationship = "relationship",
+        /// The query before a handler call.
+        Before = "before",
         /// A command of the metadata API.
         MetadataApi = "metadata_api",
     }

@@ -14,6 +14,18 @@ labels! {
 }
 
 labels! {
+    /// What the query before a handler call comes to.
+    pub(crate) enum BeforeOutcome {
+        /// The call may be made.
+        Passed = "passed",
+        /// The caller's data does not allow it.
+        Denied = "denied",
+        /// The upstream gave no usable response.
+        Failed = "failed",
+    }
+}
+
+labels! {
     /// What a reload of the configuration comes to.
     pub(crate) enum ReloadOutcome {
         /// It is in use.

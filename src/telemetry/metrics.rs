@@ -60,6 +60,8 @@ metrics! {
         handler_request_bytes: IntCounterVec = "pillion_handler_request_bytes_total" { action };
         /// Bytes of the bodies that handlers sent, decoded.
         handler_response_bytes: IntCounterVec = "pillion_handler_response_bytes_total" { action };
+        /// Handler calls before which the upstream was asked: passed, denied by its response, or failed without a usable one.
+        before_calls: IntCounterVec = "pillion_before_calls_total" { action, outcome };
         /// Handler calls rejected by the traffic policy of their action.
         handler_calls_rejected: IntCounterVec = "pillion_handler_calls_rejected_total" { action, reason };
         /// Handler calls for extension fields, each for one key or for a batch of them.

@@ -23,6 +23,7 @@ mod harness;
 mod action_edits;
 mod admin;
 mod authentication_fails_closed;
+mod before_call;
 mod circuit_breaker;
 mod cli;
 mod cli_reference;
@@ -126,6 +127,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         action_edits,
         admin,
         authentication_fails_closed,
+        before_call,
         circuit_breaker,
         cli,
         cli_reference,

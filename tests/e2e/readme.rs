@@ -93,6 +93,7 @@ const WALKS: &[Walk] = &[
     Walk { name: "rest", upstream: Upstream::PostGraphile, pages: &["README.md", "docs/how-to/rest-endpoints.md"] },
     Walk { name: "start-any", upstream: Upstream::Yoga, pages: &["docs/start/any-server.md"] },
     Walk { name: "start-postgraphile", upstream: Upstream::PostGraphile, pages: &["docs/start/postgraphile.md"] },
+    Walk { name: "before", upstream: Upstream::Tables, pages: &["docs/how-to/before.md"] },
     Walk { name: "start-hasura", upstream: Upstream::Tables, pages: &["docs/start/hasura.md"] },
     Walk {
         name: "own-actions",
@@ -385,6 +386,15 @@ fn each_sample_of_the_example_file_works(engines: &Engines) {
     let mut settings: Vec<&str> = samples.lines().filter_map(|line| line.strip_prefix("#    ")).collect();
     settings.retain(|line| !line.starts_with('#'));
     assert!(settings.len() > 10, "{settings:?}");
+    // What is asked before a call needs something that depends on it, and these need a query.
+    const OF_BEFORE: [&str; 5] = ["before:", "variables:", "require:", "send:", "as:"];
+    let (of_before, settings): (Vec<&str>, Vec<&str>) =
+        settings.into_iter().partition(|line| OF_BEFORE.iter().any(|key| line.starts_with(key)));
+    assert_eq!(of_before.len(), OF_BEFORE.len());
+    assert!(
+        reader.accepts(&format!("actions:\n  shippingQuote:\n    {}\n", of_before.join("\n    "))),
+        "{of_before:?}"
+    );
     for setting in settings {
         let fits = |action| reader.accepts(&format!("actions:\n  {action}:\n    {setting}\n"));
         assert!(fits("shippingQuote") || fits("sendInvoice"), "{setting}");

@@ -202,7 +202,9 @@ fn actions(random: &mut Mutator) -> Value {
             ActionValue::One(kind, format) => value(random, kind, format),
             ActionValue::Mapping(members) => mapping(random, members),
             // Which names it may hold depends on the action, which the schema does not know.
-            ActionValue::Free => pick(random, &[Value::Null, json!({}), json!("text"), json!(7), json!([])]).clone(),
+            ActionValue::Free | ActionValue::FreeOrList | ActionValue::FreeOrText => {
+                pick(random, &[Value::Null, json!({}), json!("text"), json!(7), json!([])]).clone()
+            }
         };
         action.insert(key.key.to_owned(), value);
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cli::actions::arguments::text;
 use crate::cli::actions::{edit, list};
 use crate::cli::{metadata_folder, report, write_out};
-use crate::config::action_summary::{ActionDetails, ShownHeader, details};
+use crate::config::action_summary::{ActionDetails, ShownBefore, ShownHeader, details};
 use crate::config::document::Document;
 use crate::config::load::read_files;
 use crate::edits::files::no_such_action;
@@ -47,7 +47,16 @@ fn rendered(details: &ActionDetails) -> String {
     if let Some(comment) = &summary.comment {
         line("comment", comment);
     }
-    line("handler", &format!("{} {}, within {} s", details.method, summary.handler, details.timeout));
+    let responds = details.before.as_ref().and_then(|before| before.respond.as_deref());
+    match responds {
+        Some(field) => {
+            line("handler", &format!("none: its value is \"{field}\" of before, within {} s", details.timeout));
+        }
+        None => line("handler", &format!("{} {}, within {} s", details.method, summary.handler, details.timeout)),
+    }
+    if let Some(before) = &details.before {
+        show_before(before, &mut line);
+    }
     let headers: Vec<String> = details.headers.iter().map(header).collect();
     lines(&mut line, "headers", &headers);
     line("client headers", if details.forward_client_headers { "sent on" } else { "not sent on" });
@@ -64,6 +73,17 @@ fn rendered(details: &ActionDetails) -> String {
     let policies: Vec<String> = details.policies.iter().filter_map(policy).collect();
     lines(&mut line, "policies", &policies);
     format!("{out}\n{}", details.definition)
+}
+
+fn show_before(before: &ShownBefore, line: &mut impl FnMut(&str, &str)) {
+    let query: Vec<String> = before.query.lines().map(str::to_owned).collect();
+    lines(line, "before", &query);
+    line("asked as", &before.asked_as);
+    let required: Vec<String> = before.require.iter().map(|(role, names)| format!("{role}: {names}")).collect();
+    lines(line, "required", &required);
+    if !before.send.is_empty() {
+        line("sent as data", &before.send.join(", "));
+    }
 }
 
 fn lines(line: &mut impl FnMut(&str, &str), name: &str, values: &[String]) {
