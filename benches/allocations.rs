@@ -30,8 +30,12 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const BEFORE: usize = 500;
 const COUNTED: usize = 2_000;
 
-const LOADS: [(&str, &str); 3] =
-    [("no action", "{ __typename }"), ("one action", "{ act { ok } }"), ("mixed", "{ __typename act { ok } }")];
+const LOADS: [(&str, &str); 4] = [
+    ("no action", "{ __typename }"),
+    ("one action", "{ act { ok } }"),
+    ("mixed", "{ __typename act { ok } }"),
+    ("one action, the upstream asked before", "{ checked { ok } }"),
+];
 
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("serve") {
@@ -85,12 +89,18 @@ struct Counted {
 
 impl Counted {
     fn start(folder: &Path, upstream: u16) -> Fallible<Self> {
-        let yaml =
-            format!("actions:\n  - {{name: act, definition: {{handler: 'http://127.0.0.1:{upstream}/handler'}}}}\n");
-        fs::write(folder.join("actions.yaml"), yaml)?;
-        fs::write(folder.join("actions.graphql"), "type Done { ok: Boolean! }\ntype Query { act: Done! }\n")?;
+        let action = |name: &str| {
+            format!("  - {{name: {name}, definition: {{handler: 'http://127.0.0.1:{upstream}/handler'}}}}\n")
+        };
+        fs::write(folder.join("actions.yaml"), format!("actions:\n{}{}", action("act"), action("checked")))?;
+        let graphql = "type Done { ok: Boolean! }\ntype Query { act: Done! checked: Done! }\n";
+        fs::write(folder.join("actions.graphql"), graphql)?;
         let config = folder.join("pillion.yaml");
-        fs::write(&config, "dialect: standard\nintrospection: { mode: upstream }\nthreads: 1\n")?;
+        fs::write(
+            &config,
+            "dialect: standard\nintrospection: { mode: upstream }\nthreads: 1\n\
+             actions: { checked: { before: '{ __typename }', require: [__typename] } }\n",
+        )?;
         let port = free_port();
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("serve").arg(format!("--upstream=http://127.0.0.1:{upstream}"));

@@ -211,7 +211,8 @@ fn write_metadata(folder: &Path, kind: Kind, upstream: &str, late: u16) -> Falli
     let mut action = |name: &str, handler: &str| {
         writeln!(yaml, "  - {{name: {name}, definition: {{kind: synchronous, handler: 'http://{handler}'}}}}")
     };
-    let mut query = String::new();
+    let mut query = String::from("  checked: Done!\n");
+    action("checked", &format!("{upstream}/handler"))?;
     for name in std::iter::once("act".to_owned()).chain((1..actions).map(|index| format!("another_{index}"))) {
         writeln!(query, "  {name}: Done!")?;
         action(&name, &format!("{upstream}/handler"))?;
@@ -229,7 +230,8 @@ fn write_metadata(folder: &Path, kind: Kind, upstream: &str, late: u16) -> Falli
     let paths: String = FRESH.iter().map(|fresh| format!(", /{fresh}/graphql")).collect();
     let yaml = format!(
         "graphql_paths: [/graphql, /large/graphql, /writes/graphql, /sizes/graphql{paths}]\ndialect: standard\n\
-         introspection: {{ mode: {introspection} }}\nlimits: {{max_connections: 16384, max_request_body_size: 4MiB}}\n"
+         introspection: {{ mode: {introspection} }}\nlimits: {{max_connections: 16384, max_request_body_size: 4MiB}}\n\
+         actions: {{ checked: {{ before: '{{ items {{ id }} }}', require: [items] }} }}\n"
     );
     fs::write(folder.join("pillion.yaml"), yaml)?;
     Ok(folder)

@@ -116,7 +116,7 @@ const OURS: Scenario = Scenario { who: &[Gateways, Unchecked, One, Hundred, Thou
 
 const FEW: &[Who] = &[Plain, One];
 
-const SCENARIOS: [Scenario; 11] = [
+const SCENARIOS: [Scenario; 12] = [
     PASS,
     Scenario { name: "no action, 100 KB", path: "/large/graphql", who: &[Direct, Plain, One, Thousand], ..PASS },
     Scenario { name: "one action", document: "{ act { ok } }", ..OURS },
@@ -141,6 +141,7 @@ const SCENARIOS: [Scenario; 11] = [
     Scenario { name: "no action, 10 connections", connections: 10, who: FEW, ..PASS },
     Scenario { name: "no action, 1,000 connections", connections: 1_000, who: FEW, ..PASS },
     Scenario { name: "no action, 10,000 that pause", connections: 10_000, pause_ms: 500, who: FEW, ..PASS },
+    Scenario { name: "one action, the upstream asked before", document: "{ checked { ok } }", who: &[One], ..OURS },
     Scenario {
         name: "introspection, 2,000 types",
         path: "/large/graphql",
@@ -152,7 +153,7 @@ const SCENARIOS: [Scenario; 11] = [
 ];
 
 /// The one that changes how allocators treat all that comes after.
-const INTROSPECTIONS: usize = 10;
+const INTROSPECTIONS: usize = 11;
 
 /// What GraphiQL asks.
 const INTROSPECTION: &str = "query IntrospectionQuery { __schema { description queryType { name kind } \

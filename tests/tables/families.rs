@@ -51,6 +51,7 @@ use pillion::session::{Session, SessionError};
 use pillion_test_support::trials;
 use serde_json::{Value, json};
 
+use super::before::before;
 use super::edits::edits;
 use super::extension_rows::extension_rows;
 use super::openapi::openapi;
@@ -58,6 +59,7 @@ use super::{Family, actions};
 
 pub const FAMILIES: &[Family] = trials![
     batches,
+    before,
     coercion,
     configuration,
     directives,

@@ -13,6 +13,7 @@
 )]
 
 mod actions;
+mod before;
 mod codegen;
 mod edits;
 mod extension_rows;
