@@ -23,7 +23,7 @@ pub(crate) async fn probe_handlers(services: &Services) -> (Vec<Target>, Vec<Dia
     let schema = &snapshot.catalog.schema;
     let mut by_address: BTreeMap<(HostPort, bool), (Url, Vec<&Action>)> = BTreeMap::new();
     let mut targets = Vec::new();
-    for action in schema.actions.values() {
+    for action in schema.actions.values().filter(|action| action.responds_with().is_none()) {
         match origin_of(action) {
             Some((url, address)) => {
                 let is_tls = url.scheme() == "https";

@@ -57,6 +57,9 @@ fn unknown(schema: &ActionSchema, name: &str) -> String {
 
 /// Why no handler is generated for an action: what its handler receives is not known.
 fn obstacle(action: &Action) -> Option<&'static str> {
+    if action.responds_with().is_some() {
+        return Some("it has no handler: its value is what the upstream is asked before");
+    }
     let has_transform = action.request_transform.is_some() || action.response_transform.is_some();
     has_transform.then_some("its requests or responses are transformed, for an API that exists")
 }

@@ -29,6 +29,8 @@ pub(crate) struct Views {
     has_secrets: bool,
     has_signatures: bool,
     has_batches: bool,
+    /// Does a handler get what the upstream was asked before?
+    has_data: bool,
     has_json: bool,
 }
 
@@ -63,6 +65,7 @@ pub(crate) struct ActionView {
     secrets: Vec<SecretView>,
     signing: Vec<String>,
     batch: Option<usize>,
+    has_data: bool,
     has_envelope: bool,
     sample: Option<String>,
     sample_arguments: String,
@@ -117,6 +120,7 @@ impl Views {
             has_secrets: actions.iter().any(|action| !action.secrets.is_empty()),
             has_signatures: actions.iter().any(|action| !action.signing.is_empty()),
             has_batches: actions.iter().any(|action| action.batch.is_some()),
+            has_data: actions.iter().any(|action| action.has_data),
             has_json: types.iter().any(|view| view.mentions(language.scalar(Shape::Json))),
             types,
             actions,
@@ -170,6 +174,7 @@ fn action_view(table: &TypeTable<'_>, action: &Action, names: ActionNames, optio
         secrets: secrets.collect(),
         signing: signing.iter().map(literal).collect(),
         batch: action.batch_size,
+        has_data: action.before.as_ref().is_some_and(|before| !before.send.is_empty()),
         has_envelope: action.has_envelope,
         sample: table.sample(&action.output),
         sample_arguments: language.arguments(&table.sample_arguments(&action.arguments)),
@@ -189,7 +194,8 @@ fn doc_of(action: &Action) -> Vec<String> {
 /// What an author should know of how the action is called.
 fn notes_of(action: &Action) -> Vec<String> {
     let mut notes = Vec::new();
-    if action.is_async || action.batch_size.is_some() {
+    let sent = action.before.as_ref().map(|before| before.send.as_slice()).unwrap_or_default();
+    if action.is_async || action.batch_size.is_some() || !sent.is_empty() {
         notes.push(String::new());
     }
     if action.is_async {
@@ -202,6 +208,9 @@ fn notes_of(action: &Action) -> Vec<String> {
         notes.push(format!(
             "Gets the arguments of up to {size} calls, and returns a result or an error for each, in their order."
         ));
+    }
+    if !sent.is_empty() {
+        notes.push(format!("The data of the call has what the upstream was asked before: {}.", sent.join(", ")));
     }
     notes
 }

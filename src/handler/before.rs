@@ -9,8 +9,8 @@ use crate::action::before::{BeforeError, Moment, check, is_needed, requirements,
 use crate::execution::authorize::{AuthorizedCall, Clearance, Cleared};
 use crate::execution::context::ExecutionContext;
 use crate::fetch::before::{CallQuery, QueryResult, ask};
+use crate::handler::failure;
 use crate::handler::failure::{CallFailure, ExchangeFacts};
-use crate::handler::{failure, read_response};
 use crate::model::action::{Action, OperationKind};
 use crate::model::before::Before;
 use crate::model::error_kind::{ErrorKind, Reason};
@@ -118,10 +118,9 @@ fn count(execution: &ExecutionContext<'_>, action: &Action, clearance: &Clearanc
     execution.services.metrics.before_calls.with_label_values(&[action.name.as_str(), outcome.label()]).inc();
 }
 
-/// Counts and logs a call that may not be made.
+/// Logs a call that may not be made.
 pub(crate) fn record(execution: &ExecutionContext<'_>, call: &AuthorizedCall, error: &BeforeError) {
     let failed = CallFailure::of_response(&error.clone().into());
     let facts = ExchangeFacts { status: None, attempts: 0, duration: Duration::ZERO };
-    read_response::count(execution, call, failed.kind.label());
     failure::log(execution, call, &failed, facts);
 }

@@ -27,11 +27,15 @@ pub(crate) async fn complete(
 ) -> HandlerResult {
     let status = response.as_ref().map(|response| response.status.as_u16()).ok();
     let duration = began.elapsed();
+    // A call that `before` did not allow is none of the handler's.
+    let was_allowed = !matches!(response, Err(HandlerResponseError::Before(_)));
     let outcome = outcome(execution, allowed, response).await;
     match CallFailure::of(allowed, &outcome) {
         None => count(execution, allowed, CallOutcome::Success.label()),
         Some(found) => {
-            count(execution, allowed, found.kind.label());
+            if was_allowed {
+                count(execution, allowed, found.kind.label());
+            }
             failure::log(execution, allowed, &found, ExchangeFacts { status, attempts, duration });
         }
     }

@@ -334,7 +334,10 @@ fn classify(
             }
         },
         Err(error) => {
-            fail(running, allowed, &CallFailure::of_response(&error), facts);
+            match &error {
+                HandlerResponseError::Before(before) => before::record(running, allowed, before),
+                error => fail(running, allowed, &CallFailure::of_response(error), facts),
+            }
             if let Some(pause) = initial_backoff(running, allowed.action(), job, response.as_ref(), &error) {
                 let shown = json!({ "reason": ShownError::of(&error).reason() });
                 let message = error.message(running.snapshot.catalog.dialect);
