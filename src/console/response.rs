@@ -26,9 +26,10 @@ pub(crate) enum Body {
     Stream(EventReceiver),
 }
 
-/// Nothing of another origin is loaded, no script or style stands in a page, and no page of others shows this one.
-const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/// Nothing of another origin is loaded, no script or style stands in a page, no text becomes markup, and no page of others
+/// shows this one.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; \
+    frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 impl Response {
     /// A response that browsers take for what it is and do not keep.
