@@ -59,7 +59,13 @@ fn appearing_in(
     found
 }
 
-fn check(source: &ConfigurationSource, edits: &[FileEdit], samples: &HashMap<String, String>) -> Vec<Diagnostic> {
+/// All errors and warnings that there are with the edits.
+#[must_use]
+pub(crate) fn check(
+    source: &ConfigurationSource,
+    edits: &[FileEdit],
+    samples: &HashMap<String, String>,
+) -> Vec<Diagnostic> {
     let files = edits.iter().filter(|edit| !source.is_file(&edit.path));
     let assumed = Assumed {
         files: files.map(|edit| (edit.path.clone(), edit.after.clone())).collect(),

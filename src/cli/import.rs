@@ -2,9 +2,8 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::changes::check::appearing;
-use crate::changes::fetch;
 use crate::changes::openapi::MetadataFiles;
+use crate::changes::{self, fetch};
 use crate::cli::{block_on, metadata_folder, report, source_of};
 use crate::edits::FileEdit;
 use crate::edits::diff::unified_diff;
@@ -82,9 +81,9 @@ fn options_of(arguments: &ArgMatches) -> Options {
 }
 
 /// The checks of `pillion check` on what the files will be.
-fn check(arguments: &ArgMatches, imported: &Imported, changes: &[FileEdit]) -> Result<(), String> {
+fn check(arguments: &ArgMatches, imported: &Imported, edits: &[FileEdit]) -> Result<(), String> {
     let samples = imported.variables.iter().map(|variable| (variable.name.clone(), variable.sample.clone()));
-    let found = appearing(&source_of(arguments), changes, &samples.collect());
+    let found = changes::check::check(&source_of(arguments), edits, &samples.collect());
     let errors: Vec<Diagnostic> = found.into_iter().filter(|found| found.severity == Severity::Error).collect();
     if errors.is_empty() { Ok(()) } else { Err(format!("{}\n\nerror: nothing is written", report(&errors))) }
 }

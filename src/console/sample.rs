@@ -9,6 +9,9 @@ use crate::model::types::{InputValue, TypeKind, TypeRef};
 /// How deep objects are filled: types may contain themselves.
 const DEPTH_MAX: usize = 3;
 
+/// Fields of an object that are selected.
+const FIELDS_MAX: usize = 30;
+
 /// Values for the arguments that a call must have.
 pub(super) fn arguments(schema: &ActionSchema, action: &Action) -> Map<String, Value> {
     let needed = action.arguments.iter().filter(|argument| is_needed(argument));
@@ -59,11 +62,14 @@ pub(super) fn query(schema: &ActionSchema, action: &Action) -> String {
 
 /// The scalar fields of an object, and those of the objects in it.
 fn selection(schema: &ActionSchema, ty: &TypeRef, depth: usize) -> String {
+    if depth > DEPTH_MAX {
+        return String::new();
+    }
     let Some(TypeKind::Object(fields)) = schema.types.get(named(ty)).map(|known| &known.kind) else {
         return String::new();
     };
     let indent = "  ".repeat(depth + 1);
-    let fields = fields.iter().filter_map(|(name, field)| {
+    let fields = fields.iter().take(FIELDS_MAX).filter_map(|(name, field)| {
         let below = selection(schema, &field.ty, depth + 1);
         let is_object =
             matches!(schema.types.get(named(&field.ty)).map(|known| &known.kind), Some(TypeKind::Object(_)));
@@ -71,7 +77,7 @@ fn selection(schema: &ActionSchema, ty: &TypeRef, depth: usize) -> String {
     });
     let fields: String = fields.collect();
     let fields = if fields.is_empty() { format!("\n{indent}__typename") } else { fields };
-    if depth > DEPTH_MAX { String::new() } else { format!(" {{{fields}\n{}}}", "  ".repeat(depth)) }
+    format!(" {{{fields}\n{}}}", "  ".repeat(depth))
 }
 
 fn named(ty: &TypeRef) -> &str {

@@ -658,6 +658,7 @@ fn the_page_has_its_headers(engines: &Engines) {
         let response = Client::admin(console.pillion.admin).request("GET", path, &[], b"");
         let policy = response.header("content-security-policy").expect("a policy");
         assert!(policy.starts_with("default-src 'self';") && !policy.contains("unsafe"), "{policy}");
+        assert!(policy.contains("require-trusted-types-for 'script'"), "{policy}");
         assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
         assert_eq!(response.header("referrer-policy"), Some("no-referrer"));
         let cache = response.header("cache-control").expect("a rule");
