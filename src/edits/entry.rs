@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::edits::FileEdit;
 use crate::edits::files::{ActionFiles, Edit, name_of};
+use crate::edits::lines::{is_blank, line_start};
 use crate::model::source::Diagnostic;
 
 /// Keys of an action's entry that stand beside its `definition`.
@@ -93,7 +94,11 @@ pub fn duplicate(files: &ActionFiles, name: &str, new: &str) -> Result<Vec<FileE
         // Its name stands behind its description, if it has one.
         let at = editor.root_field(name).map_or(0, |(_, member)| member.name_range.start - member.range.start);
         let (before, rest) = text.split_at_checked(at).unwrap_or(("", text));
-        let field = format!("{before}{new}{}", rest.strip_prefix(name).unwrap_or(rest));
+        // The first line has its spaces back, so that all lines are indented alike.
+        let start = editor.root_field(name).map_or(0, |(_, member)| member.range.start);
+        let lead = file.source.text.get(line_start(&file.source.text, start)..start).filter(|lead| is_blank(lead));
+        let lead = lead.unwrap_or_default();
+        let field = format!("{lead}{before}{new}{}", rest.strip_prefix(name).unwrap_or(rest));
         editor.add_root_field(kind, &field);
     }
     edit.finish()
@@ -181,7 +186,7 @@ mod tests {
         let text = after(set(&files(None), "quote", keys.as_object().expect("keys")));
         assert_eq!(
             text,
-            "actions:\n  # the first\n  - name: quote\n    definition:\n      handler: http://other # here\n      headers:\n        - name: x-key\n          value: c4nary\n        - name: b\n          value_from_env: B\n      timeout: 5\n    comment: c\n"
+            "actions:\n  # the first\n  - name: quote\n    definition:\n      handler: \"http://other\" # here\n      headers:\n        - name: x-key\n          value: c4nary\n        - name: b\n          value_from_env: B\n      timeout: 5\n    comment: c\n"
         );
         let keys = json!({ "headers": [{ "name": "y", "keep": true }] });
         assert!(set(&files(None), "quote", keys.as_object().expect("keys")).is_err());
@@ -192,7 +197,7 @@ mod tests {
     #[test]
     fn a_copy_stands_behind_its_original() {
         let text = after(duplicate(&files(None), "quote", "price"));
-        assert!(text.contains("- name: price\n    definition:\n      handler: http://h"), "{text}");
+        assert!(text.contains("- name: price\n    definition:\n      handler: \"http://h\""), "{text}");
         assert!(text.contains("  quote: Int\n  \"a quote\"\n  price: Int\n"), "{text}");
         for (name, new) in [("quote", "quote"), ("quote", "1"), ("none", "price")] {
             assert!(duplicate(&files(None), name, new).is_err(), "{name} {new}");
@@ -208,7 +213,8 @@ mod tests {
         };
         let text = set(json!({ "max_retries": 1 }), true);
         assert!(text.contains("    idempotent: true # so it is\n    max_retries: 1\n"), "{text}");
-        assert_eq!(set(json!({ "idempotent": null }), true), "# ours\nlisten: :8000\n");
+        // The comment above it goes with it.
+        assert_eq!(set(json!({ "idempotent": null }), true), "listen: :8000\n");
         let text = after(configure(&files(Some("{}\n")), "relationships", "Quote.a", &json!("b(c: $d)"), false));
         assert!(text.contains("Quote.a"), "{text}");
         assert!(configure(&files(None), "relationships", "Quote.a", &json!("b"), false).is_err());
