@@ -16,7 +16,7 @@ use crate::console::Console;
 use crate::console::import::ImportRequest;
 use crate::console::playground::Identity;
 use crate::console::request::ApiRequest;
-use crate::console::response::{ApiError, ApiResult, Reply, diagnostics_json};
+use crate::console::response::{ApiError, ApiResult, Reply, diagnostics_json, variables_json};
 use crate::edits::create::{HeaderValue, NewAction, NewHeader, create};
 use crate::edits::define::{WrittenDefinition, define, in_definition, parse_definition};
 use crate::edits::derive::derive;
@@ -276,10 +276,6 @@ fn edits_json(edits: &[FileEdit]) -> Value {
         })
     };
     edits.iter().map(edit).collect()
-}
-
-pub(super) fn variables_json(variables: &[Variable]) -> Value {
-    variables.iter().map(|variable| json!({ "name": variable.name, "purpose": variable.purpose })).collect()
 }
 
 /// The edits of a change, and all that is to be said of them: of the change itself, and of the files as they would be.

@@ -8,9 +8,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::changes::fetch::fetch;
-use crate::console::changes::variables_json;
 use crate::console::request::ApiRequest;
-use crate::console::response::{ApiError, ApiResult, Reply, diagnostics_json};
+use crate::console::response::{ApiError, ApiResult, Reply, diagnostics_json, variables_json};
 use crate::model::source::{Diagnostic, Source};
 use crate::openapi::imported::{Imported, ImportedAction};
 use crate::openapi::options::Options;

@@ -1,12 +1,14 @@
 //! What the console responds with: pages, JSON and errors, each with the headers that keep a browser from doing more with it.
 
+use bytes::Bytes;
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use serde_json::{Value, json};
+use tokio::sync::mpsc::Receiver;
 
-use crate::console::stream::EventReceiver;
 use crate::model::source::Diagnostic;
+use crate::openapi::imported::Variable;
 
 /// A response.
 pub(crate) struct Response {
@@ -17,6 +19,9 @@ pub(crate) struct Response {
     /// Its body.
     pub body: Body,
 }
+
+/// What a stream gives its page.
+pub(crate) type EventReceiver = Receiver<Bytes>;
 
 /// The body of a response.
 pub(crate) enum Body {
@@ -168,6 +173,11 @@ pub(super) fn diagnostic_json(found: &Diagnostic) -> Value {
         members.insert("text".into(), found.render(false).into());
     }
     json
+}
+
+/// Variables that have to be set.
+pub(super) fn variables_json(variables: &[Variable]) -> Value {
+    variables.iter().map(|variable| json!({ "name": variable.name, "purpose": variable.purpose })).collect()
 }
 
 /// Several of them.

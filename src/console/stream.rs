@@ -11,7 +11,7 @@ use http::{HeaderName, Request};
 use http_body_util::BodyExt as _;
 use serde_json::{Map, Value, json};
 use tokio::io::DuplexStream;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc::{Sender, channel};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::{WebSocketStream, client_async};
@@ -236,9 +236,6 @@ async fn over_websocket(
     }
     events.complete().await
 }
-
-/// What a stream gives its page.
-pub(crate) type EventReceiver = Receiver<Bytes>;
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::config::document::list;
 use crate::config::yaml::parse;
 use crate::model::source::{Diagnostic, Source, SourceLocation};
+pub use crate::openapi::listing::ImportedOperation;
 use crate::openapi::print::describe;
 use crate::openapi::types::CUSTOM_SCALARS;
 
@@ -40,19 +41,6 @@ pub struct ImportedAction {
     pub item: String,
     /// Its field, with two spaces before it.
     pub signature: String,
-}
-
-/// An operation of the document.
-#[derive(Clone, Debug)]
-pub struct ImportedOperation {
-    /// Its `operationId`, or one made of method and path.
-    pub id: String,
-    /// Its method.
-    pub method: &'static str,
-    /// Its path.
-    pub path: String,
-    /// Its tags.
-    pub tags: Vec<String>,
 }
 
 /// A type.

@@ -3,7 +3,6 @@
 use crate::config::yaml::Node;
 use crate::model::source::SourceLocation;
 use crate::openapi::document::Document;
-use crate::openapi::imported::ImportedOperation;
 use crate::openapi::names::{capitalized, field_name};
 use crate::openapi::problem::Problem;
 
@@ -18,6 +17,19 @@ pub(crate) struct Listed<'d> {
     pub(crate) node: &'d Node,
     /// Where it is named.
     pub(crate) place: SourceLocation,
+}
+
+/// An operation of the document.
+#[derive(Clone, Debug)]
+pub struct ImportedOperation {
+    /// Its `operationId`, or one made of method and path.
+    pub id: String,
+    /// Its method.
+    pub method: &'static str,
+    /// Its path.
+    pub path: String,
+    /// Its tags.
+    pub tags: Vec<String>,
 }
 
 impl Listed<'_> {
