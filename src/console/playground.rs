@@ -20,7 +20,9 @@ use crate::model::action::{ADMIN_ROLE, Action, OperationKind};
 use crate::model::json::RawObject;
 use crate::model::request::{Caller, GraphqlRequest};
 use crate::model::source::{Diagnostic, Source, SourceLocation};
-use crate::pipeline::explain::{DeniedAction, Explained, ExplainedField, ExplainedStep, NotExplained, explain};
+use crate::pipeline::explain::{
+    DeniedAction, Explained, ExplainedBefore, ExplainedField, ExplainedStep, NotExplained, explain,
+};
 use crate::pipeline::explain_text;
 use crate::protocol::trace::TraceContext;
 use crate::request::context::RequestContext;
@@ -254,7 +256,7 @@ fn step_json(step: &ExplainedStep, sourced: &dyn Fn(&Action) -> Vec<SourcedHeade
                 "extension_fields": extension_fields.iter().map(field_json).collect::<Vec<_>>(),
             })
         }
-        ExplainedStep::Action { response_name, action, kind, input, request, rows } => {
+        ExplainedStep::Action { response_name, action, kind, input, request, rows, before } => {
             let mode = match kind {
                 ActionMode::Now => "now",
                 ActionMode::Later => "later",
@@ -269,6 +271,7 @@ fn step_json(step: &ExplainedStep, sourced: &dyn Fn(&Action) -> Vec<SourcedHeade
                 "timeout_seconds": action.timeout.as_secs_f64(),
                 "input": input,
                 "rows": rows,
+                "before": before.as_deref().map(before_json),
             });
             let more = match request {
                 Ok(request) => request_json(action, request, &sourced(action)),
@@ -282,6 +285,21 @@ fn step_json(step: &ExplainedStep, sourced: &dyn Fn(&Action) -> Vec<SourcedHeade
     }
 }
 
+fn before_json(before: &ExplainedBefore) -> Value {
+    let (variables, missing) = match &before.variables {
+        Ok(variables) => (Some(variables), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    json!({
+        "document": before.document,
+        "variables": variables,
+        "not_asked_because": missing,
+        "asked_as": before.asked_as,
+        "required": before.required,
+        "sent": before.sent,
+    })
+}
+
 fn field_json(field: &ExplainedField) -> Value {
     json!({
         "coordinate": field.coordinate,
@@ -292,6 +310,7 @@ fn field_json(field: &ExplainedField) -> Value {
         "keys_per_call": field.keys_per_call,
         "arguments": field.arguments,
         "url": field.action.shown_url(),
+        "before": field.before.as_ref().map(|(document, asked_as)| json!({ "document": document, "asked_as": asked_as })),
     })
 }
 

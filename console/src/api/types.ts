@@ -98,6 +98,15 @@ export interface SentHeader {
   overrides?: { source: string; value: string }[];
 }
 
+export interface PlannedBefore {
+  document: string;
+  variables?: unknown;
+  not_asked_because?: string | null;
+  asked_as: string;
+  required: string[];
+  sent: string[];
+}
+
 export interface PlanStep {
   type: "upstream" | "action" | "introspection";
   fields?: string[];
@@ -115,6 +124,8 @@ export interface PlanStep {
   body?: string | null;
   not_called_because?: string | null;
   rows?: string[];
+  /** What the upstream is asked before the call. */
+  before?: PlannedBefore | null;
 }
 
 export interface Plan {

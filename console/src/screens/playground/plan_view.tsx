@@ -1,6 +1,6 @@
 // The plan of a document: which source resolves which field, what would be sent, with which headers.
 import type { JSX } from "preact";
-import type { Plan, PlanStep } from "../../api/types";
+import type { Plan, PlannedBefore, PlanStep } from "../../api/types";
 import { href } from "../../state/router";
 import { Badge, Card, Code, Facts } from "../../ui/data";
 import { pretty, seconds } from "../../ui/format";
@@ -77,8 +77,24 @@ function ActionStep({ of, number }: { of: PlanStep; number: number }): JSX.Eleme
         </details>
       ) : null}
       {of.headers?.length ? <HeaderTable headers={of.headers} /> : null}
+      {of.before ? <Before of={of.before} number={number} /> : null}
       {of.rows?.length ? <Code label={`Rows of relationships of step ${number}`} language="graphql" text={of.rows.join("\n")} /> : null}
     </Card>
+  );
+}
+
+function Before({ of, number }: { of: PlannedBefore; number: number }): JSX.Element {
+  return (
+    <>
+      <p class="small">
+        Before the call the upstream is asked as {of.asked_as}
+        {of.required.length ? `; the call needs ${of.required.join(", ")}` : ""}
+        {of.sent.length ? `; the handler gets ${of.sent.join(", ")}` : ""}.
+      </p>
+      {of.not_asked_because ? <div class="notice warn">It is not asked: {of.not_asked_because}</div> : null}
+      <Code label={`Query before the call of step ${number}`} language="graphql" text={of.document} />
+      {of.variables && Object.keys(of.variables).length ? <Code label={`Variables before the call of step ${number}`} language="json" text={pretty(of.variables)} /> : null}
+    </>
   );
 }
 
