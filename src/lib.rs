@@ -131,6 +131,7 @@ pub mod internals {
 pub mod action;
 pub mod codegen;
 pub mod config;
+pub mod documents;
 pub mod edits;
 pub mod graphql;
 pub mod kriti;

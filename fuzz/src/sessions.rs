@@ -83,7 +83,7 @@ pub fn query_string(bytes: &[u8]) {
     let parameters = read_query_string(std::str::from_utf8(bytes).unwrap_or_default());
     let limits = Limits::default();
     let Ok(parameters) = parameters else { return };
-    let Ok(request) = pillion::protocol::http::request_of(&parameters, &limits) else { return };
+    let Ok(Some(request)) = pillion::protocol::http::request_of(&parameters, &limits) else { return };
     assert_eq!((request.query.as_ref(), request.operation_name.as_deref()), (query.as_str(), name.as_deref()));
     if request.excess.is_some() {
         return;

@@ -1,7 +1,9 @@
 //! The checks of `pillion check`: what is wrong with the configuration, and with what it names: upstream, handlers, JWKS, Redis,
 //! PostgreSQL.
 
+mod allow_list;
 mod dependencies;
+pub(crate) mod exported_documents;
 mod handlers;
 pub(crate) mod probe;
 pub(crate) mod target;
@@ -110,6 +112,7 @@ pub(crate) async fn check(mut loaded: Loaded, wanted: Wanted, has_upstream: bool
     let undecided = upstream_types::undecided(&loaded.schema);
     let has_jobs = loaded.schema.actions.values().any(|action| action.is_async);
     let dependencies = Dependencies::of(&loaded.settings, has_jobs);
+    let trusted = allow_list::documents_of(&loaded);
     if !wanted.upstream || !has_upstream {
         findings.files.extend(undecided);
     }
@@ -124,6 +127,7 @@ pub(crate) async fn check(mut loaded: Loaded, wanted: Wanted, has_upstream: bool
             let (target, diagnostics) = upstream::check_upstream(&services).await;
             found.targets.push(target);
             found.schema.extend(diagnostics);
+            found.schema.extend(allow_list::compare(&services, &trusted).await);
         }
         if wanted.handlers {
             let (targets, diagnostics) = handlers::probe_handlers(&services).await;

@@ -9,6 +9,7 @@ mod config;
 pub(crate) mod demo;
 pub(crate) mod dev;
 mod doctor;
+pub(in crate::cli) mod documents;
 mod error;
 pub(crate) mod explain;
 pub(crate) mod health;
@@ -29,7 +30,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::configuration_source::ConfigurationSource;
-use crate::config::load::{Loaded, environment, load, text_of};
+use crate::config::load::{Loaded, load, text_of};
 use crate::config::lost_features::lost_features;
 use crate::config::settings_table::{Kind, SETTINGS, Setting};
 use crate::model::source::Diagnostic;
@@ -56,6 +57,7 @@ pub fn main() -> ExitCode {
         Some(("config", arguments)) => done(config::run(arguments)),
         Some(("dev", arguments)) => dev::run(arguments),
         Some(("doctor", arguments)) => doctor::run(arguments),
+        Some(("documents", arguments)) => done(documents::run(arguments)),
         Some(("error", arguments)) => done(error::run(arguments)),
         Some(("explain", arguments)) => done(explain::run(arguments)),
         Some(("health", arguments)) => done(health::run(arguments)),
@@ -94,6 +96,7 @@ fn command() -> Command {
         .subcommand(actions::command())
         .subcommand(import::command(|command| with_settings(command, &["metadata.folder"])))
         .subcommand(jobs::command(|command| with_settings(command, &[])))
+        .subcommand(documents::command(|command| with_settings(command, SCHEMA_SETTINGS)))
         .subcommand(config::command(configured))
         .subcommand(error::command())
         .subcommand(completions::command())
@@ -177,9 +180,9 @@ fn metadata_folder(arguments: &ArgMatches) -> Result<PathBuf, String> {
 /// Reads the configuration that the arguments, the environment and the files make.
 fn load_from(arguments: &ArgMatches, assumed: &[(&str, &str)]) -> Result<Loaded, Vec<Diagnostic>> {
     let mut loaded = load(config_file(arguments), &|setting| flag_of(arguments, setting), assumed)?;
-    let enables_allow_list = environment("HASURA_GRAPHQL_ENABLE_ALLOWLIST")
-        .is_some_and(|text| matches!(text.to_ascii_lowercase().as_str(), "true" | "t" | "1" | "yes"));
-    loaded.warnings.extend(lost_features(&loaded.schema, &loaded.documents, enables_allow_list));
+    let enforcement = loaded.settings.documents.only;
+    let lost = lost_features(&loaded.schema, &loaded.documents, &loaded.trusted, enforcement);
+    loaded.warnings.extend(lost);
     Ok(loaded)
 }
 

@@ -16,7 +16,10 @@ use crate::config::settings_table::{SETTINGS, Setting};
 use crate::config::stored_documents::{DocumentFiles, StoredDocuments};
 use crate::config::values::Values;
 use crate::config::yaml::{Data, Node};
-use crate::config::{metadata, sdl, stored_documents, unknown_variables, yaml};
+use crate::config::{allow_list, metadata, sdl, stored_documents, unknown_variables, yaml};
+use crate::documents::enforcement::Enforcement;
+use crate::documents::manifest;
+use crate::documents::trusted::TrustedDocuments;
 use crate::model::action::{ActionSchema, Tolerated};
 use crate::model::secret::Secret;
 use crate::model::source::{Diagnostic, Severity, Source};
@@ -30,6 +33,8 @@ pub struct Loaded {
     pub schema: ActionSchema,
     /// The stored documents.
     pub documents: StoredDocuments,
+    /// The trusted documents.
+    pub trusted: TrustedDocuments,
     /// Warnings.
     pub warnings: Vec<Diagnostic>,
     /// A fingerprint of each setting by its key, to see whether it has changed.
@@ -98,11 +103,14 @@ pub fn load_assuming(
     };
     let schema = load_actions(&settings, &look_up, &assumed.files, &mut diagnostics);
     let documents = load_documents(&settings, &assumed.files, &mut diagnostics);
+    let counts_allow_list = settings.documents.only != Enforcement::Off;
+    let trusted = read_trusted(&settings, &documents, counts_allow_list, &mut diagnostics);
     diagnostics.extend(unknown_variables::warnings(&variable_names(), &looked_up.borrow()));
     let diagnostics = each_once(diagnostics);
     match schema {
         Some(schema) if diagnostics.iter().all(|diagnostic| diagnostic.severity == Severity::Warning) => {
-            Ok(Loaded { settings, schema, documents, warnings: diagnostics, fingerprints: values.fingerprints() })
+            let fingerprints = values.fingerprints();
+            Ok(Loaded { settings, schema, documents, trusted, warnings: diagnostics, fingerprints })
         }
         _ => Err(diagnostics),
     }
@@ -301,6 +309,55 @@ pub fn document_files(folder: &Path, assumed: &BTreeMap<PathBuf, String>) -> Vec
         paths.find(|path| path.is_file() || assumed.contains_key(path))
     });
     found.collect()
+}
+
+/// Reads the trusted documents: those of their folder, and those that the metadata folder's allow list has, if it counts.
+pub fn read_trusted(
+    settings: &Settings,
+    documents: &StoredDocuments,
+    counts_allow_list: bool,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> TrustedDocuments {
+    let mut listed = Vec::new();
+    for file in documents.allow_list.iter().filter(|_| counts_allow_list) {
+        listed.extend(allow_list::read(file, &documents.collections, diagnostics));
+    }
+    let folder = settings.documents.folder.as_deref();
+    for path in folder.map(|folder| trusted_files(folder, diagnostics)).unwrap_or_default() {
+        let Some(source) = open(&path, diagnostics) else { continue };
+        listed.extend(manifest::read(&source, &settings.limits, diagnostics));
+    }
+    TrustedDocuments::new(listed, &settings.limits, diagnostics)
+}
+
+/// Folders within one another below the folder of trusted documents.
+const FOLDER_DEPTH_MAX: usize = 16;
+
+/// The files of a folder of trusted documents, in those within it as well. Names that begin with a dot are left out: Kubernetes
+/// has the files of a volume a second time under such a name.
+pub fn trusted_files(folder: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
+    if !folder.is_dir() {
+        let message = format!("the folder of trusted documents {} does not exist", folder.display());
+        diagnostics.push(Diagnostic::error(None, message, "correct documents.folder"));
+        return Vec::new();
+    }
+    let mut files = Vec::new();
+    let mut folders = vec![(folder.to_path_buf(), 0)];
+    while let Some((folder, depth)) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            let is_hidden = path.file_name().and_then(|name| name.to_str()).is_none_or(|name| name.starts_with('.'));
+            let ending = path.extension().and_then(|ending| ending.to_str());
+            match () {
+                () if is_hidden => {}
+                () if path.is_dir() => folders.extend((depth < FOLDER_DEPTH_MAX).then_some((path, depth + 1))),
+                () if ending.is_some_and(|ending| manifest::ENDINGS.contains(&ending)) => files.push(path),
+                () => {}
+            }
+        }
+    }
+    files.sort();
+    files
 }
 
 /// Metadata without actions is probably an oversight: no folder, another one than was meant, a file of another name.

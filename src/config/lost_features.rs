@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::stored_documents::StoredDocuments;
 use crate::config::yaml::Node;
+use crate::documents::enforcement::Enforcement;
+use crate::documents::trusted::TrustedDocuments;
 use crate::graphql::collect_fields::root_fields;
 use crate::graphql::document::{kind_of, parse};
 use crate::graphql::root_types::RootTypes;
@@ -22,19 +24,23 @@ struct StoredQuery<'d> {
     actions: BTreeSet<String>,
 }
 
-/// What of Hasura's other features does not work for actions.
-///
-/// `enables_allow_list`: `HASURA_GRAPHQL_ENABLE_ALLOWLIST`.
+/// What of the allow list does not work as it may be meant to: one that is not enforced, or one that is enforced and empty.
 #[must_use]
-pub fn lost_features(schema: &ActionSchema, documents: &StoredDocuments, enables_allow_list: bool) -> Vec<Diagnostic> {
+pub fn lost_features(
+    schema: &ActionSchema,
+    documents: &StoredDocuments,
+    trusted: &TrustedDocuments,
+    enforcement: Enforcement,
+) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
-    if enables_allow_list && !schema.actions.is_empty() {
-        warnings.push(Diagnostic::warning(
-            None,
-            "HASURA_GRAPHQL_ENABLE_ALLOWLIST has no effect on documents with actions: they are served whether they are in \
-             the allow list or not, and an upstream with the same setting rejects its part of them",
-            "deny unknown documents before Pillion, and leave the upstream's allow list off",
-        ));
+    if matches!(enforcement, Enforcement::Actions | Enforcement::All) && trusted.is_empty() {
+        let what = if enforcement == Enforcement::All { "every document" } else { "every document with an action" };
+        let message = format!("no document is trusted, so {what} of a role but admin is rejected");
+        let help = "give documents.folder or allow_list.yaml, or set documents.only: log";
+        warnings.push(Diagnostic::warning(None, message, help));
+    }
+    if enforcement != Enforcement::Off {
+        return warnings;
     }
     let entries = documents.allow_list.iter().flat_map(Node::items);
     let allowed: BTreeSet<String> = entries.filter_map(|entry| entry.member("collection")?.scalar_text()).collect();
@@ -44,10 +50,10 @@ pub fn lost_features(schema: &ActionSchema, documents: &StoredDocuments, enables
         }
         let message = format!(
             "the query '{name}' of the collection '{collection}' with the action {} is in the allow list, which is not \
-             applied to documents with actions; the upstream gets a part of it that is not in its allow list",
+             enforced: documents with actions are served whether they are listed or not",
             listed(&query.actions)
         );
-        let help = "deny unknown documents before Pillion, and leave the upstream's allow list off";
+        let help = "set HASURA_GRAPHQL_ENABLE_ALLOWLIST as for Hasura, or documents.only";
         warnings.push(Diagnostic::warning(Some(query.place.clone()), message, help));
     }
     warnings

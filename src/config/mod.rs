@@ -3,10 +3,12 @@
 pub mod action_settings;
 pub mod action_summary;
 pub mod actions;
+pub mod allow_list;
 mod argument_template;
 #[cfg(feature = "server")]
 pub mod configuration_source;
 pub mod document;
+pub mod document_settings;
 pub mod downstream_settings;
 pub mod excerpt;
 pub mod extension_field_settings;

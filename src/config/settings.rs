@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::action::header_precedence::Precedence;
 use crate::config::action_settings::ActionSettings;
+use crate::config::document_settings::Documents;
 use crate::config::downstream_settings::ClientAddresses;
 use crate::config::extension_field_settings::ExtensionFieldSettings;
 use crate::config::formats::Format;
@@ -24,8 +25,8 @@ use crate::config::traffic_settings::TrafficDefaults;
 use crate::config::values::Values;
 use crate::config::yaml::Node;
 use crate::config::{
-    action_settings, downstream_settings, extension_field_settings, limits_settings, relationship_settings,
-    traffic_settings,
+    action_settings, document_settings, downstream_settings, extension_field_settings, limits_settings,
+    relationship_settings, traffic_settings,
 };
 use crate::graphql::root_types::RootTypes;
 use crate::model::address::{AllowedHosts, names_link_local};
@@ -59,6 +60,7 @@ pub struct Settings {
     pub precedence: Precedence,
     pub prefixes: Prefixes,
     pub introspection: Introspection,
+    pub documents: Documents,
     pub dev_mode: bool,
     pub admin_internal_errors: bool,
     pub threads: Option<usize>,
@@ -325,6 +327,7 @@ impl Settings {
             precedence,
             prefixes: read_prefixes(values, diagnostics),
             introspection: read_introspection(values, diagnostics),
+            documents: document_settings::read(values, &limits, diagnostics),
             dev_mode: values.bool("dev_mode", diagnostics),
             admin_internal_errors: values.bool("admin_internal_errors", diagnostics),
             threads: values.is_given("threads").then(|| values.count("threads", diagnostics)),

@@ -20,6 +20,8 @@ pub enum ScanResult {
     Nothing,
     /// `__schema`, `__type` or a type that is known from there alone may be.
     Introspection,
+    /// The document may be named by an id.
+    DocumentId,
     /// An action may be.
     Action,
 }
@@ -31,9 +33,13 @@ const ESCAPE: &[u8] = br"\u";
 /// it.
 const OTHERS: [&[u8]; 5] = [ESCAPE, b"__schema", b"__type", nested_roots::SUFFIX.as_bytes(), b"__typename"];
 
+/// How a request names its document by an id.
+const DOCUMENT_IDS: [&[u8]; 2] = [b"persistedQuery", b"documentId"];
+
 /// What a pattern is.
 enum ScanMatch {
     Action,
+    DocumentId,
     Escape,
     Introspection,
     TypeName,
@@ -45,12 +51,28 @@ impl Scanner {
     /// # Errors
     /// When there are too many names for one automaton (billions of bytes).
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, aho_corasick::BuildError> {
+        Self::looking_for(names, &[])
+    }
+
+    /// A scanner for these names, and for the ids by which requests name their documents.
+    ///
+    /// # Errors
+    /// When there are too many names for one automaton (billions of bytes).
+    pub fn with_document_ids<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, aho_corasick::BuildError> {
+        Self::looking_for(names, &DOCUMENT_IDS)
+    }
+
+    fn looking_for<'a>(
+        names: impl IntoIterator<Item = &'a str>,
+        ids: &[&'static [u8]],
+    ) -> Result<Self, aho_corasick::BuildError> {
         let mut patterns: Vec<&[u8]> = names.into_iter().map(str::as_bytes).collect();
         let actions = patterns.len();
-        if patterns.is_empty() {
+        if patterns.is_empty() && ids.is_empty() {
             return Ok(Self { automaton: None, actions });
         }
         patterns.extend(OTHERS);
+        patterns.extend(ids);
         // A name that begins within another match is not a name there, so what overlaps need not be found.
         let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(patterns)?;
         Ok(Self { automaton: Some(automaton), actions })
@@ -90,7 +112,8 @@ impl Scanner {
         for found in automaton.find_iter(bytes) {
             match self.what(found.pattern()) {
                 ScanMatch::Action => return (ScanResult::Action, escaped),
-                ScanMatch::Introspection => sighting = ScanResult::Introspection,
+                ScanMatch::DocumentId => sighting = ScanResult::DocumentId,
+                ScanMatch::Introspection => sighting = sighting.max(ScanResult::Introspection),
                 ScanMatch::Escape => escaped = true,
                 ScanMatch::TypeName => {}
             }
@@ -103,7 +126,8 @@ impl Scanner {
             None => ScanMatch::Action,
             Some(0) => ScanMatch::Escape,
             Some(1..=3) => ScanMatch::Introspection,
-            Some(_) => ScanMatch::TypeName,
+            Some(4) => ScanMatch::TypeName,
+            Some(_) => ScanMatch::DocumentId,
         }
     }
 }
@@ -149,6 +173,23 @@ mod tests {
             assert_eq!(scanner.scan(text.as_bytes()), wanted, "{text}");
         }
         assert_eq!(Scanner::new([])?.scan(b"login __schema"), ScanResult::Nothing);
+        Ok(())
+    }
+
+    #[test]
+    fn finds_ids_of_documents_if_they_are_looked_for() -> Result<(), aho_corasick::BuildError> {
+        for (text, wanted) in [
+            (r#"{"documentId":"a"}"#, ScanResult::DocumentId),
+            (r#"{"extensions":{"persisted\u0051uery":{}}}"#, ScanResult::DocumentId),
+            (r#"{"documentId":"a","query":"{ __schema { x } }"}"#, ScanResult::DocumentId),
+            (r#"{"query":"{ __schema { x } }","documentId":"a"}"#, ScanResult::DocumentId),
+            (r#"{"documentId":"a","query":"{ login }"}"#, ScanResult::Action),
+            (r#"{"query":"{ users }"}"#, ScanResult::Nothing),
+        ] {
+            assert_eq!(Scanner::with_document_ids(["login"])?.scan(text.as_bytes()), wanted, "{text}");
+        }
+        assert_eq!(Scanner::new(["login"])?.scan(br#"{"documentId":"a"}"#), ScanResult::Nothing);
+        assert!(!Scanner::with_document_ids([])?.is_empty());
         Ok(())
     }
 }

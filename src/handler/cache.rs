@@ -59,8 +59,24 @@ pub(crate) async fn run(
         .with_label_values(&[allowed.action().name.as_str(), label.label()])
         .inc();
     match found {
-        Ok(kept) => complete::complete_cached(execution, allowed, &kept.value, kept.headers.clone()).await,
+        Ok(kept) => {
+            note_freshness(execution, allowed, rules, &kept);
+            complete::complete_cached(execution, allowed, &kept.value, kept.headers.clone()).await
+        }
         Err(fill) => fetch(execution, allowed, rules, fill).await,
+    }
+}
+
+/// For the headers of a response to a GET. What handlers are told of the client's headers is not among those it varies by.
+fn note_freshness(
+    execution: &ExecutionContext<'_>,
+    allowed: &AuthorizedCall,
+    rules: &CacheRules,
+    kept: &CachedResponse,
+) {
+    if execution.context.is_get && !allowed.action().headers.forward_client_headers {
+        let left = kept.fresh_left();
+        execution.context.freshness.note(left, rules.fresh.saturating_sub(left));
     }
 }
 

@@ -39,7 +39,8 @@ pub(crate) async fn keep(
         (fresh, stale) = (rules.fresh.min(NEAR), Duration::ZERO);
     }
     for (fill, value) in values {
-        fill.keep(Arc::new(CachedResponse::new(value, headers.clone(), fresh, stale)));
+        let kept = CachedResponse::new(value, headers.clone(), fresh, stale).fresh_for(rules.fresh);
+        fill.keep(Arc::new(kept));
     }
 }
 
@@ -57,7 +58,8 @@ pub(crate) fn keep_shared(
     let fresh = left.checked_sub(rules.stale)?;
     let headers = read_headers(read.get("headers")?);
     let value = Arc::new(read.remove("value")?);
-    let kept = Arc::new(CachedResponse::new(value, headers, fresh.min(NEAR), Duration::ZERO));
+    let kept = CachedResponse::new(value, headers, fresh.min(NEAR), Duration::ZERO).fresh_for(fresh);
+    let kept = Arc::new(kept);
     fill.keep(Arc::clone(&kept));
     Some(kept)
 }

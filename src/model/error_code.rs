@@ -20,6 +20,14 @@ const fn error(code: &'static str, meaning: &'static str, cause: &'static str, h
 /// All codes, in alphabetical order.
 #[rustfmt::skip]
 pub const ERROR_CODES: &[ErrorCode] = &[
+    error("PERSISTED_QUERY_HASH_MISMATCH",
+        "The hash of a persisted query is not that of the document beside it.",
+        "The client computes it from another text than it sends.",
+        "Send the SHA-256 hash of the exact text of the document, in hexadecimal digits."),
+    error("PERSISTED_QUERY_NOT_FOUND",
+        "The hash of a persisted query is not known.",
+        "The document has not been registered yet, or was forgotten to make room (documents.apq.max_size).",
+        "Send the text beside the hash; clients of automatic persisted queries do so of their own accord."),
     error("access-denied",
         "The caller may not do this.",
         "The admin secret or the requested role is wrong, the auth hook has rejected the request, or the command is for admins.",
@@ -64,6 +72,10 @@ pub const ERROR_CODES: &[ErrorCode] = &[
         "The id of an asynchronous action is not a UUID.",
         "Hasura has this code for values that a database rejects.",
         "Send the id that the mutation has returned."),
+    error("document-not-allowed",
+        "The document is not in the list of trusted documents, or not for this role.",
+        "documents.only rejects documents that are not listed. In Hasura's dialect the code is validation-failed.",
+        "Add the document to documents.folder or to a collection of allow_list.yaml; as admin, anything may be sent."),
     error("expired",
         "An asynchronous call has not ended in time.",
         "It was not begun before jobs.start_deadline, or its handler has not reported the result before jobs.completion_timeout.",

@@ -24,6 +24,22 @@ pub struct GraphqlRequest<'a> {
     pub excess: Option<Excess>,
 }
 
+/// The ids by which a request names its document, beside its text or instead of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DocumentIds<'a> {
+    /// `extensions.persistedQuery.sha256Hash`.
+    pub hash: Option<Cow<'a, str>>,
+    /// `documentId`.
+    pub document_id: Option<Cow<'a, str>>,
+}
+
+impl DocumentIds<'_> {
+    /// All that are there.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.hash.as_deref().into_iter().chain(self.document_id.as_deref())
+    }
+}
+
 /// A request has too many values, each of which takes a multiple of its text. One that is only sent on may have as many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the request has more than {max} elements of lists and keys of objects")]

@@ -7,15 +7,16 @@ use serde_json::value::RawValue;
 use tokio::sync::SemaphorePermit;
 
 use crate::auth::authenticated::Authenticated;
+use crate::documents::enforcement::Enforcement;
 use crate::execution::authorize_plan::{AuthorizedCalls, authorize};
 use crate::execution::authorized_extensions::AuthorizedExtensions;
 use crate::execution::denied_actions::denied_actions;
-use crate::execution::prepared_request::{Execution, PreparedRequest};
+use crate::execution::prepared_request::{Execution, PreparedRequest, register};
 use crate::execution::{call_cost, spans};
 use crate::fetch::upstream_operation;
 use crate::fetch::upstream_operation::Sender;
 use crate::graphql::document::DocumentError;
-use crate::graphql::plan::UpstreamOperation;
+use crate::graphql::plan::{Plan, UpstreamOperation};
 use crate::model::action::OperationKind;
 use crate::model::json::RawObject;
 use crate::model::replay::Replay;
@@ -24,7 +25,7 @@ use crate::pipeline::extension_schema::CallersSchema;
 use crate::pipeline::validate::ValidationContext;
 use crate::request::context::RequestContext;
 use crate::request::rejection::Rejection;
-use crate::request::response::Response;
+use crate::request::response::{Response, SUCCESS};
 use crate::request::step_times::{RunningTime, StepTimes, micros};
 use crate::runtime::plan_cache::{CachedPlan, PreparedDocument, PreparedOperation};
 use crate::runtime::schema_cache::MergedSchema;
@@ -48,6 +49,8 @@ pub(crate) mod run_steps;
 pub(crate) mod step_result;
 pub(crate) mod streamed_subscription;
 pub(crate) mod subscription;
+pub(crate) mod trusted_documents;
+pub(crate) mod upstream_documents;
 pub(crate) mod upstream_subscription;
 pub(crate) mod validate;
 
@@ -134,8 +137,22 @@ async fn run(
     // Hasura authenticates before it looks into the document, so a bad credential hides a bad document.
     let Authenticated { session, set_cookies, .. } = authenticate(services, context, Some(prepared_request)).await?;
     times.authenticate = ended(&mut clock, "authenticate", &phases.authenticate);
-    let prepared = prepared_request.prepared.as_ref().map_err(Clone::clone)?;
+    let prepared = match &prepared_request.prepared {
+        Ok(prepared) => prepared,
+        Err(rejection) if prepared_request.is_only_unlisted => {
+            trusted_documents::check_unknown(snapshot, session.role(), rejection)?;
+            return Ok(Execution::DelegateToUpstream);
+        }
+        Err(rejection) => return Err(rejection.clone()),
+    };
     let Some(request) = &prepared_request.request else { return Err(DocumentError::NotOneOperation.into()) };
+    trusted_documents::check(services, snapshot, session.role(), prepared, prepared.concern.action)?;
+    if let Some(hash) = prepared_request.registers {
+        register(services, hash, &request.query).await;
+    }
+    if !prepared.concern.any() {
+        return Ok(Execution::DelegateToUpstream);
+    }
     if let Some(excess) = request.excess {
         return Err(excess.into());
     }
@@ -167,6 +184,9 @@ async fn run(
     times.plan = ended(&mut clock, "plan", &phases.plan);
     if plan.plan.is_upstreams() && !prepared.concern.action && !operation.concern.introspection {
         return Ok(Execution::DelegateToUpstream);
+    }
+    if snapshot.catalog.enforcement == Enforcement::Actions && !prepared.concern.action && plan.plan.sites.is_some() {
+        trusted_documents::check(services, snapshot, session.role(), prepared, true)?;
     }
     let cost = call_cost::of_calls(&plan.plan, &request.variables, &request.query);
     context.charge(cost.passing.saturating_add(cost.lasting))?;
@@ -230,10 +250,19 @@ async fn run(
     if response.outcome == crate::request::response::SUCCESS {
         response.headers.extend(set_cookies.iter().map(|cookie| (SET_COOKIE, cookie.clone())));
     }
+    if context.is_get && set_cookies.is_empty() && is_of_calls_only(plan) && response.outcome == SUCCESS {
+        let cached = context.freshness.headers(plan.calls.len(), &context.caller.headers);
+        response.headers.extend(cached);
+    }
     response.role = Some(session.role().to_owned());
     let is_ours = prepared.concern.action || plan.sites.is_some();
     response.kind = if is_ours { RequestKind::Action } else { RequestKind::Introspection };
     Ok(Execution::Response(response))
+}
+
+/// Does the response consist of the results of handler calls alone?
+fn is_of_calls_only(plan: &Plan) -> bool {
+    plan.parts.is_empty() && plan.introspections.is_empty() && !plan.has_relationships && plan.sites.is_none()
 }
 
 /// Plans and validates a document once more that was not valid by the known schema: the upstream may have changed since.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 
 use crate::execution::spans;
 use crate::graphql::merge::read_upstream_result;
@@ -80,7 +80,7 @@ async fn stream<F: Future<Output = bool>>(
     let body = Bytes::from(subscription.upstream_payload());
     let headers = headers(services, operation);
     let address = upstream.address(operation.upstream_path()).map_err(StreamFault::Unavailable)?;
-    let response = upstream.forward(&address, &headers, &body, Replay::Never).await;
+    let response = upstream.forward(&Method::POST, &address, &headers, &body, Replay::Never).await;
     let mut events = UpstreamEvents {
         services,
         operation,

@@ -8,6 +8,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use crate::auth::authenticated::Authenticated;
+use crate::documents::enforcement::Enforcement;
 use crate::execution::authorize_plan::AuthorizedCalls;
 use crate::execution::context::ExecutionContext;
 use crate::execution::prepared_request::{PreparedRequest, Route, route};
@@ -23,7 +24,9 @@ use crate::pipeline::render_response::{Finished, reject, respond};
 use crate::pipeline::step_result::StepOutcome;
 use crate::pipeline::subscription::{errors_of, execution_context};
 use crate::pipeline::validate::ValidationContext;
-use crate::pipeline::{allow, authenticate, extension_schema, operation, validate, validate_by_newer_schema};
+use crate::pipeline::{
+    allow, authenticate, extension_schema, operation, trusted_documents, validate, validate_by_newer_schema,
+};
 use crate::protocol::http::{Body, read_body};
 use crate::request::context::RequestContext;
 use crate::request::rejection::{Rejection, VALIDATION_FAILED};
@@ -112,8 +115,16 @@ async fn check<'r>(
 ) -> Result<Option<UpstreamSubscription<'r>>, Rejection> {
     let authenticated = authenticate(services, context, Some(&prepared_request)).await?.clone();
     let session = &authenticated.session;
-    let prepared = prepared_request.prepared?;
+    let prepared = match prepared_request.prepared {
+        Err(rejection) if prepared_request.is_only_unlisted => {
+            return trusted_documents::check_unknown(snapshot, session.role(), &rejection).map(|()| None);
+        }
+        prepared => prepared?,
+    };
     let Some(request) = prepared_request.request else { return Err(DocumentError::NotOneOperation.into()) };
+    if snapshot.catalog.enforcement != Enforcement::Actions {
+        trusted_documents::check(services, snapshot, session.role(), &prepared, prepared.concern.action)?;
+    }
     if let Some(excess) = request.excess {
         return Err(excess.into());
     }
@@ -122,6 +133,9 @@ async fn check<'r>(
     let mut plan = prepared.plan(&snapshot.catalog, selected, variables, false, Some(&known.merged))?;
     if plan.plan.is_upstreams() {
         return Ok(None);
+    }
+    if snapshot.catalog.enforcement == Enforcement::Actions {
+        trusted_documents::check(services, snapshot, session.role(), &prepared, true)?;
     }
     let cost = call_cost::of_calls(&plan.plan, variables, &request.query);
     context.charge(cost.passing.saturating_add(cost.lasting))?;

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::model::json::{Measure, RawObject, measure};
 use crate::model::limits::Limits;
-use crate::model::request::{Excess, GraphqlRequest};
+use crate::model::request::{DocumentIds, Excess, GraphqlRequest};
 
 /// Why a body or a query string is no GraphQL request. `Display` is for the client.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +47,18 @@ pub enum Body<'a> {
 pub struct Element<'a> {
     /// The JSON it was written as.
     pub json: &'a str,
-    /// The request; `None` if there is only the hash of a document that the upstream may know.
+    /// The request; `None` if there is only an id of its document.
     pub request: Result<Option<GraphqlRequest<'a>>, HttpError>,
+    /// The ids of its document.
+    pub ids: DocumentIds<'a>,
+}
+
+impl<'a> Element<'a> {
+    fn read(json: &'a str, excess: Option<Excess>) -> Self {
+        let mut ids = DocumentIds::default();
+        let request = read_request(json, excess, &mut ids);
+        Self { json, request, ids }
+    }
 }
 
 /// Reads a POST body of JSON. A byte-order mark is skipped.
@@ -73,7 +83,7 @@ pub fn read_body<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Body<'a>, HttpE
     let excess = Excess::of(measure, limits);
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| HttpError::InvalidJson(error.to_string()))?;
     if !raw.get().starts_with('[') {
-        return Ok(Body::One(Element { json: raw.get(), request: read_request(raw.get(), excess) }));
+        return Ok(Body::One(Element::read(raw.get(), excess)));
     }
     let mut deserializer = serde_json::Deserializer::from_str(raw.get());
     let (elements, count) = FirstElements(limits.max_batch_size)
@@ -85,8 +95,7 @@ pub fn read_body<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Body<'a>, HttpE
     if count > limits.max_batch_size {
         return Err(HttpError::BatchTooLarge { count, max: limits.max_batch_size });
     }
-    let read = |raw: &'a RawValue| Element { json: raw.get(), request: read_request(raw.get(), excess) };
-    Ok(Body::Batch(elements.into_iter().map(read).collect()))
+    Ok(Body::Batch(elements.into_iter().map(|raw| Element::read(raw.get(), excess)).collect()))
 }
 
 /// Measures JSON before anything is made of it.
@@ -137,6 +146,8 @@ struct Essence<'a> {
     operation_name: Option<&'a RawValue>,
     #[serde(borrow)]
     extensions: Option<&'a RawValue>,
+    #[serde(borrow, rename = "documentId")]
+    document_id: Option<&'a RawValue>,
 }
 
 /// The members of a request. Of one with too many values only a few are looked at: it may be the upstream's all the same.
@@ -144,12 +155,23 @@ fn members(json: &str, excess: Option<Excess>) -> Result<RawObject<'_>, serde_js
     if excess.is_none() {
         return serde_json::from_str(json);
     }
-    let Essence { query, operation_name, extensions } = serde_json::from_str(json)?;
-    let members = [("query", query), ("operationName", operation_name), ("extensions", extensions)];
+    let Essence { query, operation_name, extensions, document_id } = serde_json::from_str(json)?;
+    let members =
+        [("query", query), ("operationName", operation_name), ("extensions", extensions), (DOCUMENT_ID, document_id)];
     Ok(RawObject(members.into_iter().filter_map(|(name, raw)| Some((name.into(), raw?))).collect()))
 }
 
-fn read_request(json: &str, excess: Option<Excess>) -> Result<Option<GraphqlRequest<'_>>, HttpError> {
+/// The member, and the parameter of a GET, that names a document by its id.
+const DOCUMENT_ID: &str = "documentId";
+
+/// The member of `extensions` that names a document by its hash.
+const PERSISTED_QUERY: &str = "persistedQuery";
+
+fn read_request<'a>(
+    json: &'a str,
+    excess: Option<Excess>,
+    ids: &mut DocumentIds<'a>,
+) -> Result<Option<GraphqlRequest<'a>>, HttpError> {
     if !json.starts_with('{') {
         return Err(HttpError::Malformed("a request must be a JSON object".into()));
     }
@@ -158,15 +180,79 @@ fn read_request(json: &str, excess: Option<Excess>) -> Result<Option<GraphqlRequ
     let query = text_of("query", object.get("query"))?;
     let operation_name = text_of("operationName", object.get("operationName"))?;
     let variables = read_variables(object.get("variables"))?;
+    let is_by_hash = extensions.is_some_and(|extensions| read_hash(extensions, ids));
+    ids.document_id = object.get(DOCUMENT_ID).and_then(|id| text_of(DOCUMENT_ID, Some(id)).ok().flatten());
     let Some(query) = query else {
-        // The upstream may know the document by its hash. It knows nothing of ours: such a document never gets there.
-        let has_hash = extensions.is_some_and(|extensions| {
-            serde_json::from_str::<RawObject<'_>>(extensions.get())
-                .is_ok_and(|object| object.get("persistedQuery").is_some())
-        });
-        return if has_hash { Ok(None) } else { Err(missing_query()) };
+        // The document may be known by its id.
+        return if is_by_hash || ids.document_id.is_some() { Ok(None) } else { Err(missing_query()) };
     };
     Ok(Some(GraphqlRequest { query, operation_name, variables, extensions, excess }))
+}
+
+/// Reads the hash of a persisted query. Is there any, whatever it looks like?
+fn read_hash<'a>(extensions: &'a RawValue, ids: &mut DocumentIds<'a>) -> bool {
+    let Ok(extensions) = serde_json::from_str::<RawObject<'_>>(extensions.get()) else { return false };
+    let Some(persisted) = extensions.get(PERSISTED_QUERY) else { return false };
+    let members = serde_json::from_str::<RawObject<'_>>(persisted.get()).unwrap_or_default();
+    ids.hash = members.get("sha256Hash").and_then(|hash| text_of("sha256Hash", Some(hash)).ok().flatten());
+    true
+}
+
+/// The request of this JSON with the text of its document in the place of the ids; everything else is kept. `None` if it is
+/// no object.
+///
+/// # Examples
+/// ```
+/// use pillion::protocol::http::with_document;
+///
+/// let json = r#"{"documentId":"a","variables":{"x":1.0},"extensions":{"persistedQuery":{"version":1},"mine":2}}"#;
+/// let written = r#"{"query":"{ x }","variables":{"x":1.0},"extensions":{"mine":2}}"#;
+/// assert_eq!(with_document(json, "{ x }").unwrap(), written);
+/// ```
+#[must_use]
+pub fn with_document(json: &str, text: &str) -> Option<String> {
+    let members: RawObject<'_> = serde_json::from_str(json).ok()?;
+    let mut written = format!("{{\"query\":{}", Value::from(text));
+    for (name, value) in members.0.iter().filter(|(name, _)| name != "query" && name != DOCUMENT_ID) {
+        let kept = if name == "extensions" { without_hash(value) } else { Some(value.get().into()) };
+        if let Some(kept) = kept {
+            written.push(',');
+            written.push_str(&Value::from(name.as_ref()).to_string());
+            written.push(':');
+            written.push_str(&kept);
+        }
+    }
+    written.push('}');
+    Some(written)
+}
+
+/// The extensions but for the hash; `None` if nothing is left of them.
+fn without_hash(extensions: &RawValue) -> Option<Cow<'_, str>> {
+    let Ok(members) = serde_json::from_str::<RawObject<'_>>(extensions.get()) else {
+        return Some(extensions.get().into());
+    };
+    if members.get(PERSISTED_QUERY).is_none() {
+        return Some(extensions.get().into());
+    }
+    let kept = members.0.iter().filter(|(name, _)| name != PERSISTED_QUERY);
+    let kept: Vec<String> = kept.map(|(name, value)| format!("{}:{}", Value::from(name.as_ref()), value)).collect();
+    if kept.is_empty() { None } else { Some(format!("{{{}}}", kept.join(",")).into()) }
+}
+
+/// The request of this JSON, whose document has this text instead of an id.
+///
+/// # Errors
+/// [`HttpError`].
+pub fn request_with_document<'a>(json: &'a str, text: &str, limits: &Limits) -> Result<GraphqlRequest<'a>, HttpError> {
+    let excess = Excess::of(measure_within(json.as_bytes(), "the body", limits)?, limits);
+    let object = members(json, excess).map_err(|error| HttpError::Malformed(error.to_string()))?;
+    Ok(GraphqlRequest {
+        query: Cow::Owned(text.to_owned()),
+        operation_name: text_of("operationName", object.get("operationName"))?,
+        variables: read_variables(object.get("variables"))?,
+        extensions: object_of("extensions", object.get("extensions"))?,
+        excess,
+    })
 }
 
 fn missing_query() -> HttpError {
@@ -211,6 +297,8 @@ pub struct QueryParameters {
     pub variables: Option<String>,
     /// JSON.
     pub extensions: Option<String>,
+    /// The id of the document.
+    pub document_id: Option<String>,
 }
 
 impl QueryParameters {
@@ -251,6 +339,7 @@ pub fn read_query_string(query: &str) -> Result<QueryParameters, HttpError> {
             "operationName" => &mut parameters.operation_name,
             "variables" => &mut parameters.variables,
             "extensions" => &mut parameters.extensions,
+            DOCUMENT_ID => &mut parameters.document_id,
             _ => continue,
         };
         if slot.is_some() {
@@ -271,25 +360,41 @@ pub fn decode(text: &str) -> Result<String, HttpError> {
     decoded.map(Cow::into_owned).map_err(|_| HttpError::Malformed("the URL is not UTF-8 once decoded".into()))
 }
 
-/// The request that GET parameters make. It borrows from them.
+/// The request that GET parameters make. It borrows from them. `None` if they have only an id of its document.
 ///
 /// # Errors
 /// [`HttpError::Malformed`].
-pub fn request_of<'a>(parameters: &'a QueryParameters, limits: &Limits) -> Result<GraphqlRequest<'a>, HttpError> {
+pub fn request_of<'a>(
+    parameters: &'a QueryParameters,
+    limits: &Limits,
+) -> Result<Option<GraphqlRequest<'a>>, HttpError> {
     fn raw<'a>(name: &str, text: Option<&'a String>) -> Result<Option<&'a RawValue>, HttpError> {
         let wrong = |error| HttpError::Malformed(format!("the parameter '{name}' is not valid JSON: {error}"));
         text.filter(|text| !text.is_empty()).map(|text| serde_json::from_str(text).map_err(wrong)).transpose()
     }
-    let variables = parameters.variables.as_deref().unwrap_or_default();
-    let excess = Excess::of(measure_within(variables.as_bytes(), "the parameter 'variables'", limits)?, limits);
+    let text = parameters.variables.as_deref().unwrap_or_default();
+    let excess = Excess::of(measure_within(text.as_bytes(), "the parameter 'variables'", limits)?, limits);
     let variables = parameters.variables.as_ref().filter(|_| excess.is_none());
-    Ok(GraphqlRequest {
-        query: Cow::Borrowed(parameters.query.as_deref().ok_or_else(missing_query)?),
-        operation_name: parameters.operation_name.as_deref().map(Cow::Borrowed),
-        variables: read_variables(raw("variables", variables)?)?,
-        extensions: object_of("extensions", raw("extensions", parameters.extensions.as_ref())?)?,
-        excess,
-    })
+    let (variables, extensions) = (raw("variables", variables)?, raw("extensions", parameters.extensions.as_ref())?);
+    let (variables, extensions) = (read_variables(variables)?, object_of("extensions", extensions)?);
+    let Some(query) = parameters.query.as_deref() else {
+        let ids = ids_of(parameters);
+        // Those that are to be executed have room for their variables, which are not read otherwise.
+        return if excess.is_none() && ids.all().next().is_some() { Ok(None) } else { Err(missing_query()) };
+    };
+    let operation_name = parameters.operation_name.as_deref().map(Cow::Borrowed);
+    Ok(Some(GraphqlRequest { query: Cow::Borrowed(query), operation_name, variables, extensions, excess }))
+}
+
+/// The ids of the document that GET parameters name.
+#[must_use]
+pub fn ids_of(parameters: &QueryParameters) -> DocumentIds<'_> {
+    let mut ids = DocumentIds { hash: None, document_id: parameters.document_id.as_deref().map(Cow::Borrowed) };
+    let extensions = parameters.extensions.as_deref().and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
+    if let Some(extensions) = extensions {
+        read_hash(extensions, &mut ids);
+    }
+    ids
 }
 
 /// The media types of responses.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::load::{document_files, metadata_files, named_files};
+use crate::config::load::{document_files, metadata_files, named_files, trusted_files};
 use crate::config::settings::Settings;
 
 /// A file's identity: its number, its length, when it was changed.
@@ -51,6 +51,9 @@ impl Files {
             paths.push(folder.clone());
             paths.extend(metadata_files(folder, &mut Vec::new()));
             paths.extend(document_files(folder, &BTreeMap::new()));
+        }
+        if let Some(folder) = &settings.documents.folder {
+            paths.extend(trusted_files(folder, &mut Vec::new()));
         }
         let handlers = &settings.handlers;
         paths.extend(handlers.tls_ca_file.iter().map(PathBuf::from));

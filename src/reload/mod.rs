@@ -105,10 +105,15 @@ impl Reloader {
             None => None,
         };
         let loaded = (self.load)().map_err(|diagnostics| one_line(&diagnostics))?;
-        let Loaded { settings, mut schema, documents, warnings, fingerprints } = loaded;
+        let Loaded { settings, mut schema, documents, trusted, warnings, fingerprints } = loaded;
         let (services, before) = (&self.services, self.services.snapshot.load_full());
-        let configured =
-            LoadedConfig::new(settings, documents, fingerprints, &services.metrics, Some(&before.configured))?;
+        let configured = LoadedConfig::new(
+            settings,
+            (documents, trusted),
+            fingerprints,
+            &services.metrics,
+            Some(&before.configured),
+        )?;
         configured.keeps_locks_of(&before.configured)?;
         if let (Some(api), Some(paused)) = (&self.metadata, &paused) {
             // The database takes precedence over the files.

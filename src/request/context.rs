@@ -13,6 +13,7 @@ use crate::memory::{Charge, NoRoom, Share};
 use crate::model::request::Caller;
 use crate::protocol::http::ResponseType;
 use crate::protocol::trace::TraceContext;
+use crate::request::freshness::Freshness;
 use crate::request::live_dependencies::LiveDependencies;
 use crate::session::SessionError;
 
@@ -50,6 +51,8 @@ pub(crate) struct RequestContext {
     pub authenticated: OnceCell<Result<Authenticated, SessionError>>,
     /// The dependencies of its response, if it can yield more than one.
     pub subscription: Option<Arc<LiveDependencies>>,
+    /// How fresh the cached responses are that its response is made of.
+    pub freshness: Freshness,
     /// More headers for handlers: those of jobs.
     pub handler_headers: HeaderMap,
 }
@@ -75,6 +78,7 @@ impl RequestContext {
             share: None,
             authenticated: OnceCell::new(),
             subscription: None,
+            freshness: Freshness::default(),
             handler_headers: HeaderMap::new(),
         }
     }

@@ -45,6 +45,15 @@ pub(crate) const SCHEMA_UNKNOWN: &str = "schema-unknown";
 /// The code of a call that its caller's session does not allow.
 pub(crate) const PERMISSION_DENIED: &str = "permission-denied";
 
+/// The code of a document that is not in the list of trusted documents. Hasura has a more general one.
+const DOCUMENT_NOT_ALLOWED: &str = "document-not-allowed";
+
+/// The code of a hash whose document is not known. Its client sends the text then.
+pub(crate) const PERSISTED_QUERY_NOT_FOUND: &str = "PERSISTED_QUERY_NOT_FOUND";
+
+/// The code of a hash that is not that of the text beside it.
+const HASH_MISMATCH: &str = "PERSISTED_QUERY_HASH_MISMATCH";
+
 /// The code of what costs more than is allowed.
 pub(crate) const LIMIT_EXCEEDED: &str = "query-limit-exceeded";
 
@@ -114,6 +123,27 @@ impl Rejection {
     pub(crate) fn subscription() -> Self {
         let message = "subscriptions are not supported over HTTP, use websockets instead";
         Self::Request(RequestError::new(400, VALIDATION_FAILED, message))
+    }
+
+    /// A document that is not in the list of trusted documents.
+    #[must_use]
+    pub(crate) fn document_not_allowed(dialect: Dialect) -> Self {
+        Self::Request(match dialect {
+            Dialect::Hasura => RequestError::new(400, VALIDATION_FAILED, "query is not allowed"),
+            Dialect::Standard => RequestError::new(403, DOCUMENT_NOT_ALLOWED, "the document is not in the allow-list"),
+        })
+    }
+
+    /// The hash of a document that is not known, with the words by which clients of automatic persisted queries know it.
+    #[must_use]
+    pub(crate) fn persisted_query_not_found() -> Self {
+        Self::Request(RequestError::new(200, PERSISTED_QUERY_NOT_FOUND, "PersistedQueryNotFound"))
+    }
+
+    /// The hash of another document than the one beside it.
+    #[must_use]
+    pub(crate) fn hash_mismatch() -> Self {
+        Self::Request(RequestError::new(400, HASH_MISMATCH, "provided sha does not match query"))
     }
 
     /// The upstream could not be queried. `may_write`: by what may be a mutation.

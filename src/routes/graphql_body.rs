@@ -116,6 +116,10 @@ async fn check_query_of_post(
     downstream: &DownstreamSession<'_>,
 ) -> Result<(), RequestError> {
     let query = downstream.head().uri.query().unwrap_or_default();
+    if snapshot.catalog.rejects_unlisted() && names_document(query) {
+        let message = "a document, or its id, must be in the body of a POST, not in its URL";
+        return Err(RequestError::new(400, request_head_checks::BAD_REQUEST, message));
+    }
     if query.is_empty() || !scan_query(query, |text| snapshot.catalog.may_name_action(text)) {
         return Ok(());
     }
@@ -131,21 +135,27 @@ async fn check_query_of_post(
     if has_action { Err(RequestError::new(400, request_head_checks::BAD_REQUEST, message)) } else { Ok(()) }
 }
 
+/// Has this query string a document or an id of one? One that cannot be read may have.
+fn names_document(query: &str) -> bool {
+    read_query_string(query).map_or(true, |parameters| {
+        parameters.query.is_some() || parameters.document_id.is_some() || parameters.extensions.is_some()
+    })
+}
+
 pub(crate) fn classify(
     snapshot: &Snapshot,
     content_type: ContentType,
     body: WholeBody,
 ) -> Result<GraphqlBody, RequestError> {
     let text = body.text();
+    let may_name = |text: &[u8]| snapshot.catalog.rejects_unlisted() || snapshot.catalog.may_name_action(text);
     let (is_json, may_be_ours) = match content_type {
         // UTF-16 and UTF-32 spell every name with these in between, and neither JSON nor GraphQL has them.
         ContentType::Json if memchr::memchr(0, text).is_some() => return Err(not_text()),
         ContentType::Json => (true, snapshot.catalog.may_concern_us(text)),
-        ContentType::Form => {
-            (false, snapshot.catalog.may_name_action(&percent_encoding::percent_decode(text).collect::<Vec<u8>>()))
-        }
+        ContentType::Form => (false, may_name(&percent_encoding::percent_decode(text).collect::<Vec<u8>>())),
         // Introspection in another form than JSON is left to the upstream.
-        _ => (false, snapshot.catalog.may_name_action(text)),
+        _ => (false, may_name(text)),
     };
     Ok(match (may_be_ours, is_json) {
         (false, _) => GraphqlBody::NotOurs(body.into_wire()),

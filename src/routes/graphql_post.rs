@@ -5,8 +5,10 @@ use std::sync::Arc;
 use crate::downstream::body::BodyError;
 use crate::downstream::session::DownstreamSession;
 use crate::execution::prepared_request;
-use crate::execution::prepared_request::{Execution, Route};
+use crate::execution::prepared_request::{Execution, PreparedRequest, Route};
 use crate::memory::Share;
+use crate::model::response::RequestError;
+use crate::pipeline::trusted_documents;
 use crate::protocol::http::{Body, ContentType, read_body};
 use crate::request::context::RequestContext;
 use crate::request::rejection::Rejection;
@@ -14,10 +16,13 @@ use crate::request::response::Response;
 use crate::routes::body_scan::BodyScan;
 use crate::routes::execute_request::{ExecuteRequest, execute_while_connected};
 use crate::routes::gateway::{Gateway, RequestState};
-use crate::routes::graphql_batch::{BatchContext, execute_batch_while_connected, route_batch, uses_actions};
+use crate::routes::graphql_batch::{
+    BatchContext, execute_batch_while_connected, must_be_executed, rewritten, route_batch,
+};
 use crate::routes::graphql_body::{GraphqlBody, LargeBody, WholeBody, read_graphql_body};
 use crate::routes::graphql_request::{read_context, send};
 use crate::routes::passthrough::{pass_through, pass_through_in_pieces};
+use crate::routes::persisted_query::{ask_by_hash, pass_with_text};
 use crate::routes::reject::{reject, reject_and_close};
 use crate::routes::{client_disconnect, sse};
 use crate::runtime::snapshot::Snapshot;
@@ -27,6 +32,10 @@ use crate::runtime::snapshot::Snapshot;
 pub(crate) enum PostOutcome {
     /// It is the upstream's.
     Pass,
+    /// The same, with the texts of its documents in the place of their ids.
+    PassWithText(String),
+    /// Only the upstream can know its hash.
+    AskByHash,
     Reject(Rejection),
     Send(Box<RequestContext>, Response),
     Stream(Box<RequestContext>, sse::StreamedOperation),
@@ -59,12 +68,16 @@ pub(crate) async fn serve_post(
     };
     let next = execute_post(gateway, snapshot, downstream, ctx, &body).await;
     let wire = body.into_wire();
-    if let PostOutcome::Pass = next {
-        return pass_through(gateway, downstream, ctx, wire, &share).await;
-    }
-    drop(wire);
     match next {
-        PostOutcome::Pass => Ok(false),
+        PostOutcome::Pass => return pass_through(gateway, downstream, ctx, wire, &share).await,
+        PostOutcome::AskByHash => {
+            return Box::pin(ask_by_hash(gateway, snapshot, downstream, ctx, wire, share)).await;
+        }
+        _ => drop(wire),
+    }
+    match next {
+        PostOutcome::Pass | PostOutcome::AskByHash => Ok(false),
+        PostOutcome::PassWithText(json) => Box::pin(pass_with_text(gateway, downstream, ctx, json, &share)).await,
         PostOutcome::Reject(rejection) => reject(gateway, snapshot, downstream, ctx, rejection, share).await,
         PostOutcome::Send(context, response) => send(gateway, downstream, ctx, &context, response, share).await,
         PostOutcome::Stream(context, operation) => {
@@ -83,36 +96,24 @@ async fn execute_post(
     body: &WholeBody,
 ) -> PostOutcome {
     match read_body(body.text(), &gateway.services.configured().settings.limits) {
+        Err(_) if passes_unread(snapshot, body) => PostOutcome::Pass,
         Err(error) => PostOutcome::Reject(error.into()),
         Ok(Body::One(element)) => {
-            let context = Box::new(read_context(gateway, downstream, ctx));
             let json = element.json;
             match prepared_request::route(&gateway.services, snapshot, element).await {
                 Route::Passthrough => PostOutcome::Pass,
-                Route::Execute(prepared_request) if sse::matches(downstream, &prepared_request) => {
-                    // Boxed: rare, and otherwise every request carries the size of this future.
-                    let admitted = sse::admit(gateway, snapshot, &context, &prepared_request, json.to_owned());
-                    match Box::pin(admitted).await {
-                        Err(response) => PostOutcome::Send(context, response),
-                        Ok(None) => PostOutcome::Pass,
-                        Ok(Some(operation)) => PostOutcome::Stream(context, operation),
-                    }
-                }
+                Route::Rewritten(json) => PostOutcome::PassWithText(json),
+                Route::UnknownHash => PostOutcome::AskByHash,
                 Route::Execute(prepared_request) => {
-                    let work = ExecuteRequest { snapshot, context: &context, prepared_request: &prepared_request };
-                    match execute_while_connected(gateway, downstream, &work).await {
-                        None => PostOutcome::Gone(context),
-                        Some(Execution::Response(response)) => PostOutcome::Send(context, response),
-                        Some(Execution::DelegateToUpstream) => PostOutcome::Pass,
-                    }
+                    execute_one(gateway, snapshot, downstream, ctx, (json, prepared_request)).await
                 }
             }
         }
         Ok(Body::Batch(elements)) => {
             let context = Box::new(read_context(gateway, downstream, ctx));
             let batch = route_batch(gateway, snapshot, body.text(), elements).await;
-            if !batch.iter().any(|(_, verdict)| uses_actions(verdict)) {
-                return PostOutcome::Pass;
+            if !batch.iter().any(|(_, verdict)| must_be_executed(verdict)) {
+                return rewritten(&batch).map_or(PostOutcome::Pass, PostOutcome::PassWithText);
             }
             let elements = BatchContext { snapshot, context: &context, batch: &batch };
             match Box::pin(execute_batch_while_connected(gateway, downstream, &elements)).await {
@@ -120,6 +121,48 @@ async fn execute_post(
                 Some(response) => PostOutcome::Send(context, response),
             }
         }
+    }
+}
+
+/// Is a body that cannot be read only looked at for ids, or because all documents are counted? Then it is the upstream's to reject.
+fn passes_unread(snapshot: &Snapshot, body: &WholeBody) -> bool {
+    !snapshot.catalog.rejects_unlisted() && !snapshot.catalog.may_be_ours(body.text())
+}
+
+async fn execute_one(
+    gateway: &Gateway,
+    snapshot: &Arc<Snapshot>,
+    downstream: &mut DownstreamSession<'_>,
+    ctx: &mut RequestState,
+    (json, prepared_request): (&str, PreparedRequest<'_>),
+) -> PostOutcome {
+    let context = Box::new(read_context(gateway, downstream, ctx));
+    let pass = || match prepared_request.is_by_id {
+        true => PostOutcome::PassWithText(prepared_request.payload(json)),
+        false => PostOutcome::Pass,
+    };
+    if prepared_request.is_only_looked_up() {
+        // Boxed: rare, and otherwise every request carries the size of this future.
+        let admitted = trusted_documents::admit(&gateway.services, snapshot, &context, Some(&prepared_request));
+        return match Box::pin(admitted).await {
+            Ok(()) => pass(),
+            Err(response) => PostOutcome::Send(context, response),
+        };
+    }
+    if sse::matches(downstream, &prepared_request) {
+        let payload = prepared_request.payload(json);
+        let admitted = sse::admit(gateway, snapshot, &context, &prepared_request, payload);
+        return match Box::pin(admitted).await {
+            Err(response) => PostOutcome::Send(context, response),
+            Ok(None) => pass(),
+            Ok(Some(operation)) => PostOutcome::Stream(context, operation),
+        };
+    }
+    let work = ExecuteRequest { snapshot, context: &context, prepared_request: &prepared_request };
+    match execute_while_connected(gateway, downstream, &work).await {
+        None => PostOutcome::Gone(context),
+        Some(Execution::Response(response)) => PostOutcome::Send(context, response),
+        Some(Execution::DelegateToUpstream) => pass(),
     }
 }
 
@@ -132,6 +175,10 @@ async fn serve_other_content_type(
     body: WholeBody,
     share: Arc<Share>,
 ) -> pingora::Result<bool> {
+    if let Some(response) = reject_unreadable(gateway, snapshot, downstream, ctx).await {
+        let (context, response) = *response;
+        return send(gateway, downstream, ctx, &context, response, share).await;
+    }
     let headers = &downstream.head().headers;
     let scan = BodyScan::new(&gateway.services, snapshot, headers, ContentType::of(headers), share.sibling());
     match scan.look_through(body.text()).await {
@@ -149,6 +196,11 @@ async fn serve_large(
     large: LargeBody,
     share: &Share,
 ) -> pingora::Result<bool> {
+    if reject_unreadable(gateway, snapshot, downstream, ctx).await.is_some() {
+        let message =
+            "while documents.only is all, a request must be JSON and not larger than limits.max_request_body_size";
+        return reject_and_close(gateway, downstream, ctx, RequestError::new(413, "body-too-large", message)).await;
+    }
     let headers = &downstream.head().headers;
     let content_type = ContentType::of(headers);
     let mut scan = BodyScan::new(&gateway.services, snapshot, headers, content_type, share.sibling());
@@ -168,4 +220,19 @@ async fn serve_large(
         return pass_through_in_pieces(gateway, downstream, ctx, large.wire, None, share).await;
     }
     pass_through_in_pieces(gateway, downstream, ctx, large.wire, Some(scan), share).await
+}
+
+/// The rejection of a body whose documents are not looked up, if all must be trusted and the caller may not send anything.
+async fn reject_unreadable(
+    gateway: &Gateway,
+    snapshot: &Arc<Snapshot>,
+    downstream: &DownstreamSession<'_>,
+    ctx: &RequestState,
+) -> Option<Box<(RequestContext, Response)>> {
+    if !snapshot.catalog.rejects_unlisted() {
+        return None;
+    }
+    let context = read_context(gateway, downstream, ctx);
+    let admitted = trusted_documents::admit(&gateway.services, snapshot, &context, None).await;
+    admitted.err().map(|response| Box::new((context, response)))
 }

@@ -13,6 +13,7 @@ pub(crate) mod graphql_request;
 pub(crate) mod job_completion;
 pub(crate) mod metadata_api;
 pub(crate) mod passthrough;
+pub(crate) mod persisted_query;
 pub(crate) mod reject;
 pub(crate) mod rest_endpoint;
 pub(crate) mod route;

@@ -5,7 +5,7 @@ use std::pin::pin;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderValue};
-use http::{Uri, Version, header};
+use http::{Method, Uri, Version, header};
 
 use crate::downstream::admission::Admission;
 use crate::downstream::body::{BodyError, announced_length, send_continue};
@@ -72,7 +72,7 @@ pub(crate) async fn forward(
         Err(error) => return Forwarded::Failed(error),
     };
     let headers = request_headers(upstream, downstream);
-    let forwarded = pin!(upstream.forward(&address, &headers, &body, replay));
+    let forwarded = pin!(upstream.forward(&Method::POST, &address, &headers, &body, replay));
     match unless_disconnected(downstream, forwarded).await {
         None => Forwarded::Gone,
         Some(Err(error)) => Forwarded::Failed(error),
@@ -156,7 +156,7 @@ pub(crate) async fn forward_in_pieces(
 
 /// Streams a response back, if there is room for it. The client is listened to while it is waited for, unless it may still be
 /// sending.
-async fn send_response(
+pub(crate) async fn send_response(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
     admission: &mut Admission,
@@ -203,7 +203,7 @@ fn address(
     upstream.address(uri.path_and_query().map_or("/", |path| path.as_str()))
 }
 
-fn request_headers(upstream: &UpstreamClient, downstream: &DownstreamSession<'_>) -> HeaderMap {
+pub(crate) fn request_headers(upstream: &UpstreamClient, downstream: &DownstreamSession<'_>) -> HeaderMap {
     let head = downstream.head();
     let mut headers = HeaderMap::with_capacity(head.headers.len());
     for (name, value) in end_to_end(&head.headers) {
@@ -301,7 +301,7 @@ pub(crate) async fn pass_through(
     finish_forwarded(gateway, downstream, ctx, forwarded, || is_graphql && !only_reads()).await
 }
 
-async fn finish_forwarded(
+pub(crate) async fn finish_forwarded(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
     ctx: &mut RequestState,

@@ -17,7 +17,7 @@ use crate::http_client::decode::{Encoding, too_large};
 use crate::memory::Share;
 use crate::model::json::{RawObject, measure};
 use crate::model::limits::Limits;
-use crate::model::request::{Excess, GraphqlRequest};
+use crate::model::request::{DocumentIds, Excess, GraphqlRequest};
 use crate::model::response::{Dialect, RequestError};
 use crate::pipeline;
 use crate::protocol::http::{Element, ResponseType, decode};
@@ -81,7 +81,7 @@ pub(crate) async fn serve(
         variables: RawObject(variables),
         ..GraphqlRequest::of_document(endpoint.document.to_string())
     };
-    let element = Element { json: "", request: Ok(Some(request)) };
+    let element = Element { json: "", request: Ok(Some(request)), ids: DocumentIds::default() };
     let Route::Execute(prepared) = prepared_request::route(&gateway.services, &snapshot, element).await else {
         // The actions have changed since the endpoint was found.
         let rejection = Rejection::internal("the document of a REST endpoint has lost its action");

@@ -10,6 +10,7 @@ use crate::downstream::client_address::ClientAddress;
 use crate::downstream::request_head_checks;
 use crate::downstream::session::DownstreamSession;
 use crate::memory::{MemoryOwner, NoRoom, Share};
+use crate::model::response::RequestError;
 use crate::protocol::hop_by_hop;
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_get::serve_get;
@@ -77,14 +78,33 @@ async fn decide(
         return Box::pin(websocket::serve(gateway, downstream, ctx, vocabulary)).await;
     }
     let snapshot = gateway.services.snapshot.load_full();
-    if !ctx.is_graphql || snapshot.catalog.scanner.is_empty() || hop_by_hop::wants_websocket(&downstream.head().headers)
-    {
+    if !ctx.is_graphql || snapshot.catalog.is_idle() {
+        return Ok(false);
+    }
+    if snapshot.catalog.rejects_unlisted() && hides_documents(downstream) {
+        let message = "while documents.only is all, this path takes GET, POST and WebSockets of graphql-ws";
+        let error = RequestError::new(405, "method-not-allowed", message);
+        return reject_and_close(gateway, downstream, ctx, error).await;
+    }
+    if hop_by_hop::wants_websocket(&downstream.head().headers) {
         return Ok(false);
     }
     match downstream.head().method {
         Method::POST => serve_post(gateway, &snapshot, downstream, ctx, share).await,
         Method::GET => serve_get(gateway, &snapshot, downstream, ctx, share).await,
         _ => Ok(false),
+    }
+}
+
+/// May the upstream find a document in it where it is not looked for here?
+fn hides_documents(downstream: &DownstreamSession<'_>) -> bool {
+    let head = downstream.head();
+    match head.method {
+        // A WebSocket whose protocol is spoken here has its session by now.
+        Method::GET => hop_by_hop::wants_websocket(&head.headers),
+        Method::HEAD => head.uri.query().is_some(),
+        Method::POST | Method::OPTIONS => false,
+        _ => true,
     }
 }
 

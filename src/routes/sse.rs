@@ -18,7 +18,7 @@ use crate::memory::Share;
 use crate::model::action::OperationKind;
 use crate::pipeline::subscription::{SubscriptionMessage, run};
 use crate::pipeline::upstream_subscription::is_delegated;
-use crate::pipeline::{authenticate_or_reject, streamed_subscription};
+use crate::pipeline::{authenticate_or_reject, streamed_subscription, trusted_documents};
 use crate::protocol::http::wants_events;
 use crate::request::context::RequestContext;
 use crate::request::response::Response;
@@ -76,7 +76,8 @@ pub(crate) async fn admit(
 ) -> Result<Option<StreamedOperation>, Response> {
     let services = &gateway.services;
     let authenticated = authenticate_or_reject(services, snapshot, context, prepared_request).await?;
-    if is_delegated(services, snapshot, context, prepared_request).await {
+    if !prepared_request.concern().any() || is_delegated(services, snapshot, context, prepared_request).await {
+        trusted_documents::admit(services, snapshot, context, Some(prepared_request)).await?;
         return Ok(None);
     }
     let is_completed = prepared_request.may_extend_subscription();

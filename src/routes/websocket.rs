@@ -34,10 +34,7 @@ pub(crate) fn subprotocol(
     ctx: &RequestState,
 ) -> Option<Subprotocol> {
     let headers = &downstream.head().headers;
-    if !ctx.is_graphql
-        || !hop_by_hop::wants_websocket(headers)
-        || gateway.services.snapshot.load().catalog.scanner.is_empty()
-    {
+    if !ctx.is_graphql || !hop_by_hop::wants_websocket(headers) || gateway.services.snapshot.load().catalog.is_idle() {
         return None;
     }
     let mut offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();

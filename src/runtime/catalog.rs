@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 
+use crate::documents::enforcement::Enforcement;
+use crate::documents::trusted::TrustedDocuments;
 use crate::graphql::root_types::RootTypes;
 use crate::graphql::scan::{ScanResult, Scanner};
 use crate::graphql::schema;
@@ -29,6 +31,10 @@ pub(crate) struct Catalog {
     pub limits: Limits,
     /// Is introspection served here?
     pub merges_introspection: bool,
+    /// The trusted documents.
+    pub trusted: Arc<TrustedDocuments>,
+    /// Which documents must be trusted.
+    pub enforcement: Enforcement,
     /// Every role that an action names, and those that the upstream is asked as before a call.
     named_roles: HashSet<String>,
     /// What each kind of role sees. The kinds are those of the configuration, so there are few.
@@ -56,14 +62,55 @@ impl Catalog {
         let named_roles = schema.actions.values().flat_map(|action| action.roles.iter().cloned());
         let named_roles = named_roles.chain(asked_as).collect();
         let role_schemas = DashMap::new();
-        Self { schema, scanner, roots, dialect, limits, merges_introspection, named_roles, role_schemas }
+        Self {
+            schema,
+            scanner,
+            roots,
+            dialect,
+            limits,
+            merges_introspection,
+            trusted: Arc::default(),
+            enforcement: Enforcement::Off,
+            named_roles,
+            role_schemas,
+        }
     }
 
-    /// May these bytes name an action, or introspection that is served here?
+    /// The same with these trusted documents.
+    #[must_use]
+    pub(crate) fn trusting(self, trusted: &Arc<TrustedDocuments>, enforcement: Enforcement) -> Self {
+        Self { trusted: Arc::clone(trusted), enforcement, ..self }
+    }
+
+    /// Is there nothing to do for any request: no action, and no document to know?
+    #[must_use]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.scanner.is_empty() && self.enforcement == Enforcement::Off
+    }
+
+    /// Must every document on the GraphQL paths be trusted?
+    #[must_use]
+    pub(crate) fn rejects_unlisted(&self) -> bool {
+        self.enforcement == Enforcement::All
+    }
+
+    /// May these bytes name an action, introspection that is served here, or a document by its id? All do if every document
+    /// is looked up.
     #[must_use]
     pub(crate) fn may_concern_us(&self, bytes: &[u8]) -> bool {
+        self.enforcement.concerns_every_document()
+            || match self.scanner.scan(bytes) {
+                ScanResult::Nothing => false,
+                ScanResult::Introspection => self.merges_introspection,
+                ScanResult::DocumentId | ScanResult::Action => true,
+            }
+    }
+
+    /// The same without what is only looked at for its document's id, or because all documents are.
+    #[must_use]
+    pub(crate) fn may_be_ours(&self, bytes: &[u8]) -> bool {
         match self.scanner.scan(bytes) {
-            ScanResult::Nothing => false,
+            ScanResult::Nothing | ScanResult::DocumentId => false,
             ScanResult::Introspection => self.merges_introspection,
             ScanResult::Action => true,
         }

@@ -9,6 +9,7 @@ use crate::auth::Authenticator;
 use crate::config::settings::Settings;
 use crate::config::settings_table::{Applies, SETTINGS};
 use crate::config::stored_documents::StoredDocuments;
+use crate::documents::trusted::TrustedDocuments;
 use crate::handler_client;
 use crate::handler_client::HandlerClient;
 use crate::http_client::PerThread;
@@ -20,6 +21,8 @@ pub(crate) struct LoadedConfig {
     pub settings: Settings,
     /// The stored documents.
     pub documents: StoredDocuments,
+    /// The trusted documents.
+    pub trusted: Arc<TrustedDocuments>,
     /// Checks who is asking.
     pub authenticator: Arc<Authenticator>,
     /// Headers that the settings name, and that a client may not take out: where tokens are, and its address.
@@ -49,7 +52,7 @@ impl LoadedConfig {
     /// What cannot be used: a key, a certificate.
     pub(crate) fn new(
         mut settings: Settings,
-        documents: StoredDocuments,
+        (documents, trusted): (StoredDocuments, TrustedDocuments),
         fingerprints: HashMap<&'static str, u64>,
         metrics: &Arc<Metrics>,
         before: Option<&Self>,
@@ -71,7 +74,8 @@ impl LoadedConfig {
             _ => Arc::new(Authenticator::new(rules, &handlers.here().general, metrics)?),
         };
         let protected_headers = authenticator.token_headers().chain(settings.client_addresses.header.clone()).collect();
-        Ok(Self { settings, documents, authenticator, protected_headers, handlers, fingerprints })
+        let trusted = Arc::new(trusted);
+        Ok(Self { settings, documents, trusted, authenticator, protected_headers, handlers, fingerprints })
     }
 
     /// Authentication may be added and exchanged by a reload, but never removed: a truncated file or a missing line

@@ -8,6 +8,7 @@ use apollo_compiler::Node;
 use apollo_compiler::ast::{OperationDefinition, Type, Value as Literal, VariableDefinition};
 use serde_json::value::RawValue;
 
+use crate::documents::audience::Audience;
 use crate::graphql::collect_fields::{condition_variables, root_fields};
 use crate::graphql::document::{Document, DocumentError, kind_of};
 use crate::graphql::extension_sites::ExtensionSites;
@@ -29,6 +30,8 @@ pub(crate) struct PreparedDocument {
     pub document: Document,
     /// What of it concerns us, in any of its operations.
     pub concern: UsesActions,
+    /// Who may send it, if it is trusted.
+    pub audience: Option<Audience>,
     operations: Vec<PreparedOperation>,
 }
 
@@ -89,7 +92,14 @@ impl PreparedDocument {
             // Whether a document without actions is valid is for the upstream to decide; it may be less strict.
             concern = UsesActions::default();
         }
-        Ok(Self { document, concern, operations })
+        let audience = catalog.trusted.audience(&document).cloned();
+        Ok(Self { document, concern, audience, operations })
+    }
+
+    /// All its operations.
+    #[must_use]
+    pub(crate) fn operations(&self) -> &[PreparedOperation] {
+        &self.operations
     }
 
     /// The operation that the client chose.
@@ -218,6 +228,12 @@ impl PreparedOperation {
     #[must_use]
     pub(crate) fn kind(&self) -> OperationKind {
         kind_of(&self.operation)
+    }
+
+    /// The variables that decide which root fields there are.
+    #[must_use]
+    pub(crate) fn conditions(&self) -> &[String] {
+        &self.conditions
     }
 }
 

@@ -7,7 +7,6 @@ use tokio::sync::Semaphore;
 
 use crate::config::load::Loaded;
 use crate::config::settings::Settings;
-use crate::graphql::scan::Scanner;
 use crate::handler_client::stand_in::HandlerStandIn;
 use crate::jobs::Jobs;
 use crate::memory::Budget;
@@ -15,10 +14,12 @@ use crate::model::action::ActionSchema;
 use crate::model::response::Dialect;
 use crate::runtime::load_shedding::{LoadState, bounds};
 use crate::runtime::loaded_config::LoadedConfig;
+use crate::runtime::persisted_queries::PersistedQueryStore;
 use crate::runtime::readiness::{FatalError, Readiness};
 use crate::runtime::reload_requests::ReloadRequests;
 use crate::runtime::running_jobs::RunningJobs;
-use crate::runtime::snapshot::{Snapshot, SnapshotCell};
+use crate::runtime::snapshot::{Snapshot, SnapshotCell, scanner_for};
+use crate::runtime::unlisted_documents::UnlistedDocuments;
 use crate::telemetry::availability::Dependency;
 use crate::telemetry::failure_log::FailureLog;
 use crate::telemetry::metrics::Metrics;
@@ -46,6 +47,8 @@ pub(crate) struct Services {
     pub memory: Arc<Budget>,
     /// What responses and counters of handler calls are shared by.
     pub traffic: TrafficStores,
+    /// Automatic persisted queries.
+    pub persisted_queries: PersistedQueryStore,
     /// What we count.
     pub metrics: Arc<Metrics>,
     /// The log of asynchronous actions, once it is open.
@@ -110,6 +113,8 @@ pub(crate) struct Health {
     pub failures: FailureLog,
     /// The last of them, if there is a console.
     pub recent_failures: RecentFailures,
+    /// Which documents were not trusted.
+    pub unlisted_documents: UnlistedDocuments,
     /// What comes and goes without our doing.
     pub dependencies: Dependencies,
 }
@@ -172,11 +177,11 @@ impl Services {
     /// # Errors
     /// What cannot be used: a file of authorities, a key.
     pub(crate) fn with_stand_ins(loaded: Loaded, stand_ins: StandIns) -> Result<Self, String> {
-        let Loaded { settings, schema, documents, fingerprints, .. } = loaded;
+        let Loaded { settings, schema, documents, trusted, fingerprints, .. } = loaded;
         let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
-        let configured = Arc::new(LoadedConfig::new(settings, documents, fingerprints, &metrics, None)?);
+        let configured = Arc::new(LoadedConfig::new(settings, (documents, trusted), fingerprints, &metrics, None)?);
         let settings = &configured.settings;
-        let scanner = Scanner::new(schema.own_names()).map_err(|error| error.to_string())?;
+        let scanner = scanner_for(&configured, &schema)?;
         let dialect = settings.dialect.unwrap_or(Dialect::Standard);
         let roots = settings.root_types(dialect);
         let snapshot = Snapshot::new(
@@ -194,6 +199,7 @@ impl Services {
             slots: Slots::new(settings),
             memory: Budget::new(&metrics.buffered_bytes, &metrics.memory_rejections, bounds(&settings.limits)),
             traffic: TrafficStores::new(settings)?,
+            persisted_queries: PersistedQueryStore::new(settings.documents.apq),
             tracer: settings.traces.clone().map(|traces| Tracer::new(traces, metrics.spans.clone())),
             metrics,
             jobs: OnceLock::new(),

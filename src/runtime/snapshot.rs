@@ -64,7 +64,8 @@ impl Snapshot {
             configured: Arc::clone(configured),
             documents: Cache::with_weighter(entries.max(16), bytes_max, ByBytes),
             schema_cache: SchemaCache::new(limits.schema_cache_size, introspection.vary_by_headers.clone()),
-            catalog: Catalog::new(schema, scanner, roots, dialect, limits, introspection.merges),
+            catalog: Catalog::new(schema, scanner, roots, dialect, limits, introspection.merges)
+                .trusting(&configured.trusted, configured.settings.documents.only),
         }
     }
 
@@ -92,7 +93,21 @@ impl Snapshot {
         configured: &Arc<LoadedConfig>,
         schema: Arc<ActionSchema>,
     ) -> Result<Self, String> {
-        let scanner = Arc::new(Scanner::new(schema.own_names()).map_err(|error| error.to_string())?);
+        let scanner = Arc::new(scanner_for(configured, &schema)?);
         Ok(Self::new(schema, scanner, self.catalog.roots.clone(), self.catalog.dialect, configured, &self.policies))
     }
+}
+
+/// Looks for the names of actions, and for ids of documents where some may be known here. Without actions, automatic persisted
+/// queries are the upstream's business.
+///
+/// # Errors
+/// When the names are too many to look for.
+pub(crate) fn scanner_for(configured: &LoadedConfig, schema: &ActionSchema) -> Result<Scanner, String> {
+    let documents = &configured.settings.documents;
+    let has_names = schema.own_names().next().is_some();
+    let knows_documents = !configured.trusted.is_empty() || has_names && documents.apq.is_some();
+    let scanner =
+        if knows_documents { Scanner::with_document_ids(schema.own_names()) } else { Scanner::new(schema.own_names()) };
+    scanner.map_err(|error| error.to_string())
 }

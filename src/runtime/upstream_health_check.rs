@@ -26,7 +26,7 @@ use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
 use crate::runtime::{schema_fetch, upstream_types};
 use crate::upstream::dialect::{QUESTION, SMALL_QUESTION};
-use crate::upstream::{UpstreamError, UpstreamRequest, dialect};
+use crate::upstream::{UpstreamError, UpstreamRequest, UpstreamResponse, dialect};
 
 /// Bytes of a response to one of our questions.
 const RESPONSE_BYTES_MAX: usize = 64 * 1024;
@@ -231,6 +231,31 @@ pub(crate) async fn schema_for(
 ) -> Result<Arc<MergedSchema>, SchemaError> {
     let (path, _) = fetch_all_paths(services).await?;
     schema_fetch::fetch(services, snapshot, &own_context(services, &path, headers), role).await
+}
+
+/// Sends a GraphQL request of our own as JSON, with our credentials and these headers.
+///
+/// # Errors
+/// [`UpstreamError`].
+pub(crate) async fn ask(
+    services: &Services,
+    body: Bytes,
+    headers: HeaderMap,
+) -> Result<UpstreamResponse, UpstreamError> {
+    let (path, _) = fetch_all_paths(services).await?;
+    let mut all = credentials(services);
+    all.extend(headers);
+    let question = UpstreamRequest {
+        path: &path,
+        headers: &all,
+        request_id: REQUEST_ID,
+        body,
+        replay: Replay::Reads,
+        max_response_bytes: RESPONSE_BYTES_MAX,
+        share: None,
+        timeout: services.configured().settings.upstream.request_timeout,
+    };
+    services.upstream.fetch(question).await
 }
 
 /// The context of a request of our own, with our credentials.

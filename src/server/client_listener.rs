@@ -169,7 +169,7 @@ impl ClientListener {
     fn matches(&self, path: &str) -> bool {
         let services = &self.gateway.services;
         request_head_checks::is_graphql_path(path, &services.configured().settings.graphql_paths)
-            && !services.snapshot.load().catalog.scanner.is_empty()
+            && !services.snapshot.load().catalog.is_idle()
     }
 
     /// pingora serves the next request, and those that the client has begun to send by then. Its session is expensive,

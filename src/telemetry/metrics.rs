@@ -108,6 +108,10 @@ metrics! {
         upstream_up: IntGauge = "pillion_upstream_up";
         /// Lookups in the plan cache.
         plan_cache_lookups: IntCounterVec = "pillion_plan_cache_lookups_total" { outcome: ["hit", "miss"] };
+        /// Documents that are not in the list of trusted documents, of all roles but admin. served: documents.only is log.
+        unlisted_documents: IntCounterVec = "pillion_unlisted_documents_total" { outcome: ["served", "rejected"] };
+        /// Bytes of automatic persisted queries in memory.
+        persisted_query_bytes: IntGauge = "pillion_persisted_query_bytes";
         /// Fetches of JWK sets.
         jwks_fetches: IntCounterVec = "pillion_jwks_fetches_total" { outcome: FetchOutcome };
         /// Sessions requested of the auth hook; cached ones needed no request.

@@ -55,6 +55,8 @@ pub(crate) struct CachedResponse {
     pub bytes: usize,
     fresh_until: Instant,
     stale_until: Instant,
+    /// Until when it is fresh, also where it must be looked up again before.
+    expires: Instant,
 }
 
 impl CachedResponse {
@@ -68,7 +70,20 @@ impl CachedResponse {
     ) -> Self {
         let now = Instant::now();
         let bytes = value.to_string().len();
-        Self { value, headers, bytes, fresh_until: now + fresh, stale_until: now + fresh + stale }
+        let fresh_until = now + fresh;
+        Self { value, headers, bytes, fresh_until, stale_until: fresh_until + stale, expires: fresh_until }
+    }
+
+    /// The same that is fresh for so long in all, although it is kept here for less.
+    #[must_use]
+    pub(crate) fn fresh_for(self, fresh: Duration) -> Self {
+        Self { expires: Instant::now() + fresh, ..self }
+    }
+
+    /// How long it is still fresh.
+    #[must_use]
+    pub(crate) fn fresh_left(&self) -> Duration {
+        self.expires.saturating_duration_since(Instant::now())
     }
 }
 

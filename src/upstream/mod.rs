@@ -126,9 +126,17 @@ pub(crate) enum Forwarded<'f> {
     General(Response<Incoming>),
     /// Of a stand-in; its body, until it has been taken.
     StandIn(StandInResponse, Option<Bytes>),
+    /// Any of these, of whose body this beginning has been read already, until it has been taken.
+    Begun(Box<Self>, Option<Bytes>),
 }
 
 impl Forwarded<'_> {
+    /// The same, whose body begins with what has been read of it already.
+    #[must_use]
+    pub(crate) fn after(self, beginning: Bytes) -> Self {
+        Self::Begun(Box::new(self), Some(beginning).filter(|beginning| !beginning.is_empty()))
+    }
+
     /// Its head.
     #[must_use]
     pub(crate) fn head(&self) -> (StatusCode, &HeaderMap) {
@@ -136,6 +144,7 @@ impl Forwarded<'_> {
             Self::Plain(response) => (response.status, &response.headers),
             Self::General(response) => (response.status(), response.headers()),
             Self::StandIn(response, _) => (response.status, &response.headers),
+            Self::Begun(response, _) => response.head(),
         }
     }
 
@@ -148,6 +157,11 @@ impl Forwarded<'_> {
             Self::Plain(response) => response.next_chunk().await,
             Self::General(response) => client::next_chunk(response.body_mut()).await,
             Self::StandIn(_, body) => Ok(body.take()),
+            Self::Begun(response, beginning) => match beginning.take() {
+                Some(beginning) => Ok(Some(beginning)),
+                // Boxed: it is a future of this same function.
+                None => Box::pin(response.next_chunk()).await,
+            },
         }
     }
 }
@@ -372,12 +386,13 @@ impl UpstreamClient {
         self.uri(path).map_err(|fault| error_of(fault, 0))
     }
 
-    /// Sends a client's POST as it is, and waits for the head of the response.
+    /// Sends a client's request as it is, and waits for the head of the response.
     ///
     /// # Errors
     /// [`UpstreamError`].
     pub(crate) async fn forward<'f>(
         &'f self,
+        method: &'f Method,
         address: &'f Uri,
         headers: &'f HeaderMap,
         body: &'f Bytes,
@@ -386,7 +401,7 @@ impl UpstreamClient {
         let response = async {
             if let Some(stand_in) = &self.stand_in {
                 let (_, target) = authority_and_target(address);
-                let request = StandInRequest { method: &Method::POST, target, headers, body };
+                let request = StandInRequest { method, target, headers, body };
                 let response = stand_in.respond_within(&request, usize::MAX)?;
                 let body = response.body.clone();
                 return Ok(Forwarded::StandIn(response, Some(body)));
@@ -394,12 +409,12 @@ impl UpstreamClient {
             let Some(plain) = &self.plain else {
                 let here = self.clients.here();
                 let (uri, headers) = (address.clone(), || headers.clone());
-                let response = client::send(here, &Method::POST, uri, headers, body.clone(), replay).await?;
+                let response = client::send(here, method, uri, headers, body.clone(), replay).await?;
                 return Ok(Forwarded::General(response));
             };
             let (authority, target) = authority_and_target(address);
             let request = message::Request {
-                method: &Method::POST,
+                method,
                 authority,
                 target,
                 headers,

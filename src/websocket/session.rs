@@ -391,20 +391,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
         let (caller, authenticated) = (Arc::clone(&introduced.caller), introduced.authenticated.clone());
         let snapshot = self.services.snapshot.load_full();
         let limits = &self.services.configured().settings.limits;
-        let (kind, is_completed) = match read_body(payload.get().as_bytes(), limits) {
+        let looks_up_all = snapshot.catalog.enforcement.concerns_every_document();
+        let (kind, is_completed, payload) = match read_body(payload.get().as_bytes(), limits) {
             Ok(Body::One(element)) => match route(&self.services, &snapshot, element).await {
-                Route::Execute(prepared_request) if !prepared_request.is_introspection_only() => {
-                    (prepared_request.kind(), prepared_request.may_extend_subscription())
+                Route::Execute(prepared_request) if looks_up_all || !prepared_request.is_introspection_only() => {
+                    let payload = prepared_request.payload(payload.get());
+                    (prepared_request.kind(), prepared_request.may_extend_subscription(), payload)
                 }
-                _ => return self.start_at_upstream(id, payload.get()).await,
+                Route::Execute(prepared_request) => {
+                    return self.start_at_upstream(id, &prepared_request.payload(payload.get())).await;
+                }
+                Route::Rewritten(with_text) => return self.start_at_upstream(id, &with_text).await,
+                // Whether the upstream knows a hash is seen by its response over HTTP only.
+                Route::Passthrough | Route::UnknownHash => return self.start_at_upstream(id, payload.get()).await,
             },
             _ => return self.fail(&id, "parse-failed", "the payload is not a GraphQL request").await,
         };
         let share = self.services.memory.empty(self.visitor.owner);
-        if let Err(no_room) = share.grow(OPERATION_BYTES + payload.get().len()) {
+        if let Err(no_room) = share.grow(OPERATION_BYTES + payload.len()) {
             return self.fail(&id, "busy", &no_room.to_string()).await;
         }
-        let payload = payload.get().to_owned();
         let operation = RequestContext {
             way: "websocket".into(),
             upstream_path: Some(self.visitor.context.upstream_path().to_owned()),

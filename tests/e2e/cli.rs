@@ -344,11 +344,15 @@ fn check_warns_of_lost_features(_: &Engines) {
         ],
     );
     let words = [
-        "HASURA_GRAPHQL_ENABLE_ALLOWLIST has no effect on documents with actions",
         "query_collections.yaml:4:9: warning: the query 'mixed' of the collection 'allowed' with the action 'one' is in the allow list",
-        "0 errors, 2 warnings",
+        "which is not enforced",
+        "0 errors, 1 warning",
     ];
-    assert_says(&check(&folder, &[], &[("HASURA_GRAPHQL_ENABLE_ALLOWLIST", "true")]), 0, &words);
+    assert_says(&check(&folder, &[], &[]), 0, &words);
+    let enforced = [("HASURA_GRAPHQL_ENABLE_ALLOWLIST", "true")];
+    assert_says(&check(&folder, &[], &enforced), 0, &["0 errors, 0 warnings"]);
+    std::fs::write(folder.join("allow_list.yaml"), "[]\n").expect("a file");
+    assert_says(&check(&folder, &[], &enforced), 0, &["no document is trusted, so every document of a role but admin"]);
     std::fs::remove_dir_all(folder).expect("the folder");
 }
 

@@ -67,6 +67,7 @@ mod openapi_import;
 mod packages;
 mod packaging;
 mod passthrough;
+mod persisted_queries;
 mod pillion_test;
 mod pipelining;
 mod properties;
@@ -87,6 +88,7 @@ mod server_sent_events;
 mod shared_calls;
 mod slow_clients;
 mod startup;
+mod trusted_documents;
 mod typical_errors;
 mod upstream_faults;
 mod upstream_path;
@@ -171,6 +173,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         packages,
         packaging,
         passthrough,
+        persisted_queries,
         pillion_test,
         pipelining,
         properties,
@@ -191,6 +194,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         shared_calls,
         slow_clients,
         startup,
+        trusted_documents,
         typical_errors,
         upstream_faults,
         upstream_path,

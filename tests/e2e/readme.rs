@@ -81,6 +81,7 @@ const WALKS: &[Walk] = &[
             "docs/how-to/actions-commands.md",
             "docs/how-to/subscriptions.md",
             "docs/how-to/traffic-shaping.md",
+            "docs/how-to/trusted-documents.md",
             "docs/reference/metadata-api.md",
             "docs/how-to/extension-fields.md",
         ],

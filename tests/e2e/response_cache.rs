@@ -20,6 +20,7 @@ pub const TESTS: &[super::Test] = trials![
     stale_while_revalidate,
     replicas_share_the_response_cache,
     responses_that_are_not_cacheable,
+    a_get_says_how_fresh_its_cached_responses_are,
 ];
 
 fn calls(handlers: &Scripted, path: &str) -> usize {
@@ -166,4 +167,28 @@ fn responses_that_are_not_cacheable(_: &Engines) {
     assert!(text.contains("a cache needs a time to live"), "{text}");
     let text = said("actions: { count: { cache: { ttl: 1h, vary_by: [authorization] } } }\n");
     assert!(text.contains("\"authorization\" is no session variable"), "{text}");
+}
+
+/// Only responses that consist of cached ones alone.
+fn a_get_says_how_fresh_its_cached_responses_are(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/count", Reply::json("1"));
+    let config = "graphql_get: allow\nactions: { count: { cache: { ttl: 1h } } }\n";
+    let pillion = start_with_secret(engines, &handlers, config);
+    let get = |document: &str| {
+        let path = format!("/graphql?query={}", document.replace(' ', "%20"));
+        let headers = [("X-Hasura-Admin-Secret", "s3cret"), ("X-Hasura-Role", "customer"), ("X-Hasura-Org", "a")];
+        pillion.client().request("GET", &path, &headers, b"")
+    };
+    assert_eq!(get("{count}").header("cache-control"), None);
+    let cached = get("{count}");
+    assert_eq!(cached.text(), r#"{"data":{"count":1}}"#);
+    let lifetime = cached.header("cache-control").and_then(|text| text.strip_prefix("private, max-age="));
+    assert!(
+        lifetime.and_then(|text| text.parse::<u64>().ok()).is_some_and(|seconds| (3_500..=3_600).contains(&seconds))
+    );
+    assert!(cached.header("age").and_then(|text| text.parse::<u64>().ok()).is_some_and(|seconds| seconds < 60));
+    assert!(cached.all("vary").join(", ").contains("x-hasura-role, x-hasura-org"), "{:?}", cached.all("vary"));
+    assert_eq!(get("{count productById(id:1){name}}").header("cache-control"), None);
+    assert_eq!(ask_as_admin(&pillion, &[("X-Hasura-Role", "customer")], "{ count }").header("cache-control"), None);
 }

@@ -21,6 +21,7 @@ const ASSUMED: &[(&str, &str)] = &[
     ("upstream.url", "http://upstream:8080"),
     ("metadata.folder", "metadata"),
     ("database.url", "postgres://database/pillion"),
+    ("redis.url", "redis://cache:6379"),
     ("auth.admin_secret", "a secret of the administrator"),
     ("tls.cert_file", "cert.pem"),
     ("tls.key_file", "key.pem"),
