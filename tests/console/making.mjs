@@ -145,7 +145,7 @@ export async function two_tabs_that_save_at_once({ page, context }) {
   const findings = await axe(other);
   expect(findings.length === 0, findings.join("; "));
   await button(dialog, "Preview again").click();
-  await dialog.locator(".diff").getByText("21").waitFor();
+  await dialog.locator(".diff").getByText("timeout: 21").waitFor();
   await save(other);
 }
 

@@ -85,7 +85,7 @@ impl Drop for Prometheus {
     }
 }
 
-const GRAPHQL: &str = "type Query { good: Int  bad: Int  limited: Int  slow: Int  score(id: Int!): Int }\ntype Mutation { later: Int  never: Int }\n";
+const GRAPHQL: &str = "type Query { good: Int  bad: Int  limited: Int  slow: Int  score(id: Int!): Int  own(id: Int!): Int }\ntype Mutation { later: Int  never: Int }\n";
 
 const CONFIG: &str = "dialect: standard
 fields: { Product.score: 'score(id: $id)' }
@@ -95,6 +95,7 @@ handlers: { circuit_breaker: { enabled: true, reset_timeout: 1s }, max_retries: 
 actions:
   limited: { rate_limit: [1 per 1h] }
   good: { cache: { ttl: 1s } }
+  own: { before: 'query ($id: Int!) { row: productById(id: $id) { name } }', require: [row] }
   slow: { max_concurrent_calls: 1, max_queued_calls: 0 }
   later: { max_attempts: 3 }
   never: { max_concurrency: 1 }
@@ -108,7 +109,7 @@ fn busy(engines: &Engines, handlers: &Scripted, folder: &Path) -> Pillion {
         let handler = format!("http://127.0.0.1:{}/{name}", handlers.port);
         format!("  - name: {name}\n    definition: {{kind: {kind}, handler: '{handler}'}}\n")
     };
-    let sync = ["good", "bad", "limited", "slow", "score"].map(|name| action(name, "synchronous")).concat();
+    let sync = ["good", "bad", "limited", "slow", "score", "own"].map(|name| action(name, "synchronous")).concat();
     let later = ["later", "never"].map(|name| action(name, "asynchronous")).concat();
     fs::write(folder.join("actions.yaml"), format!("actions:\n{sync}{later}")).expect("a file");
     for (path, reply) in [
@@ -138,6 +139,7 @@ fn ask(pillion: &Pillion, query: &str) {
 fn load(pillion: &Pillion) {
     for query in [
         "{ good productById(id: 1) { name } }",
+        "{ own(id: 987654) }",
         "{ bad }",
         "{ limited }",
         "{ productById(id: 1) { name } }",
@@ -172,7 +174,7 @@ fn reject_a_configuration(pillion: &Pillion, folder: &Path) {
 }
 
 /// Of the counters and histograms that are shown without having counted anything yet, those that the load does not cause.
-const NOT_CAUSED: [&str; 7] = [
+const NOT_CAUSED: [&str; 8] = [
     "pillion_ambiguous_headers_dropped_total",
     "pillion_log_lines_dropped_total",
     "pillion_memory_rejections_total",
@@ -180,6 +182,7 @@ const NOT_CAUSED: [&str; 7] = [
     "pillion_request_header_timeouts_total",
     "pillion_shed_requests_total",
     "pillion_slow_clients_total",
+    "pillion_unlisted_documents_total",
 ];
 
 /// The counters and histograms of which all series are 0.
