@@ -6,6 +6,7 @@ pub mod batches;
 pub mod cached;
 pub mod descriptions;
 pub mod documents;
+pub mod edited;
 pub mod extensions;
 pub mod files;
 pub mod messages;
@@ -20,7 +21,7 @@ mod actions;
 pub type Property = fn(&[u8]);
 
 /// All of them, by the names of their targets and of the folders of their seeds.
-pub const PROPERTIES: [(&str, Property); 17] = [
+pub const PROPERTIES: [(&str, Property); 18] = [
     ("request_head", messages::request_head),
     ("response", messages::response),
     ("batch", batches::batch),
@@ -38,4 +39,5 @@ pub const PROPERTIES: [(&str, Property); 17] = [
     ("yaml", files::actions_file),
     ("sdl", files::definitions),
     ("openapi", descriptions::openapi),
+    ("edits", edited::edits),
 ];
