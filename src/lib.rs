@@ -41,6 +41,8 @@
 
 // What only this crate uses says so. Tests and benchmarks are programs of several files, for which this means nothing.
 #![warn(unreachable_pub)]
+// The shell keeps what only the console shows.
+#![cfg_attr(all(feature = "server", not(feature = "console")), allow(dead_code, reason = "only the console reads it"))]
 
 // The shell, from the wire inwards: everything that does input and output.
 #[cfg(feature = "server")]

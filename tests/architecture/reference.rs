@@ -153,3 +153,24 @@ fn evaluate(template: &str) -> Value {
     let value = parse(template).and_then(|template| kriti::eval::evaluate(&template, &environment, 4096));
     value.unwrap_or_else(|error| panic!("{template}: {error}"))
 }
+
+/// Names before ` = ` in the macros of `tracing` in a source file.
+fn logged_fields(source: &str) -> Vec<&str> {
+    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let is_name = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c == '.');
+    let macros = code.split("tracing::$level!(").skip(1).chain(code.split("tracing::info!(").skip(1));
+    // The message ends them.
+    let lines = macros.flat_map(|rest| rest.lines().take_while(|line| !line.trim().starts_with('"')));
+    lines.filter_map(|line| line.trim().split_once(" = ")).map(|(name, _)| name).filter(is_name).collect()
+}
+
+/// The tables of `docs/reference/logs.md` name every field of the lines about requests and failures.
+#[test]
+fn the_page_of_logs_names_every_field() {
+    let page = super::read("docs/reference/logs.md");
+    let (logs, failures) = (super::read("src/telemetry/logs.rs"), super::read("src/telemetry/failure_log.rs"));
+    let fields = [logged_fields(&logs), logged_fields(&failures)].concat();
+    assert!(fields.contains(&"duration_ms") && fields.len() > 20, "{fields:?}");
+    let missing: Vec<_> = fields.iter().filter(|field| !page.contains(&format!("`{field}`"))).collect();
+    assert!(missing.is_empty(), "docs/reference/logs.md does not explain {missing:?}");
+}
