@@ -65,18 +65,7 @@ fn with_kept(headers: &Value, known: Option<&Value>) -> Result<Value, Vec<Diagno
 /// There is no such action, the new name is taken, or the files cannot be edited.
 pub fn duplicate(files: &ActionFiles, name: &str, new: &str) -> Result<Vec<FileEdit>, Vec<Diagnostic>> {
     let mut edit = Edit::new(files)?;
-    let names = edit.action_names();
-    if !names.contains(name) {
-        return Err(vec![edit.no_such_action(name)]);
-    }
-    if !apollo_compiler::Name::is_valid_syntax(new) || new.starts_with("__") {
-        let help = "use letters, digits and _, with no digit first and no two _ first";
-        return Err(vec![Diagnostic::error(None, format!("\"{new}\" cannot be the name of an action"), help)]);
-    }
-    if names.contains(new) {
-        let message = format!("there is an action \"{new}\" already");
-        return Err(vec![Diagnostic::error(None, message, "choose another name")]);
-    }
+    edit.check_new_name(name, new).map_err(|error| vec![error])?;
     for actions in edit.yaml.iter_mut().filter_map(|file| file.get_mut("actions")?.as_array_mut()) {
         if let Some(index) = actions.iter().position(|action| name_of(action) == Some(name))
             && let Some(mut copy) = actions.get(index).cloned()

@@ -153,6 +153,26 @@ impl<'f> Edit<'f> {
         self.yaml.iter_mut().filter_map(|file| file.get_mut("actions")?.as_array_mut()).flatten().find(is_it)
     }
 
+    /// Can the action `name` have, or be copied under, the name `new`?
+    ///
+    /// # Errors
+    /// There is no such action, `new` cannot be a name, or another action has it.
+    pub(crate) fn check_new_name(&self, name: &str, new: &str) -> Result<(), Diagnostic> {
+        let names = self.action_names();
+        if !names.contains(name) {
+            return Err(self.no_such_action(name));
+        }
+        if !apollo_compiler::Name::is_valid_syntax(new) || new.starts_with("__") {
+            let help = "use letters, digits and _, with no digit first and no two _ first";
+            return Err(Diagnostic::error(None, format!("\"{new}\" cannot be the name of an action"), help));
+        }
+        if names.contains(new) {
+            let message = format!("there is an action \"{new}\" already");
+            return Err(Diagnostic::error(None, message, "choose another name"));
+        }
+        Ok(())
+    }
+
     /// The error that there is no action of this name.
     pub(crate) fn no_such_action(&self, name: &str) -> Diagnostic {
         let names = self.action_names();

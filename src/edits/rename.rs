@@ -19,18 +19,7 @@ use crate::model::source::{Diagnostic, SourceLocation};
 /// There is no such action, the new name is taken or cannot be one, or the files cannot be edited.
 pub fn rename(files: &ActionFiles, name: &str, new: &str) -> Result<Vec<FileEdit>, Vec<Diagnostic>> {
     let mut edit = Edit::new(files)?;
-    let names = edit.action_names();
-    if !names.contains(name) {
-        return Err(vec![edit.no_such_action(name)]);
-    }
-    if !apollo_compiler::Name::is_valid_syntax(new) || new.starts_with("__") {
-        let help = "use letters, digits and _, with no digit first and no two _ first";
-        return Err(vec![Diagnostic::error(None, format!("\"{new}\" cannot be the name of an action"), help)]);
-    }
-    if names.contains(new) {
-        let message = format!("there is an action \"{new}\" already");
-        return Err(vec![Diagnostic::error(None, message, "choose another name")]);
-    }
+    edit.check_new_name(name, new).map_err(|error| vec![error])?;
     let mut edits = Vec::new();
     for file in &files.yaml {
         edits.extend(renamed(file, new, |root| names_in_metadata(root, name))?);

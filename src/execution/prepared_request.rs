@@ -143,10 +143,7 @@ async fn route_text<'a>(
     ids: &DocumentIds<'_>,
 ) -> Route<'a> {
     let catalog = &snapshot.catalog;
-    let hash = match snapshot.configured.settings.documents.apq {
-        Some(_) => ids.hash.as_deref().and_then(DocumentHash::parse),
-        None => None,
-    };
+    let hash = persisted_hash(snapshot, ids);
     let is_right = hash.is_none_or(|hash| DocumentHash::of(request.query.as_bytes()) == hash);
     let prepared = prepare(services, snapshot, &request.query).await;
     let is_ours = match &prepared {
@@ -185,10 +182,7 @@ async fn route_by_id<'a>(
     ids: &DocumentIds<'_>,
 ) -> Route<'a> {
     let catalog = &snapshot.catalog;
-    let hash = match snapshot.configured.settings.documents.apq {
-        Some(_) => ids.hash.as_deref().and_then(DocumentHash::parse),
-        None => None,
-    };
+    let hash = persisted_hash(snapshot, ids);
     let trusted = ids.all().find_map(|id| catalog.trusted.text(id)).cloned();
     let text = match (trusted, hash) {
         (None, Some(hash)) => services.persisted_queries.get(services.traffic.redis.as_ref(), hash).await,
@@ -222,6 +216,12 @@ async fn route_by_id<'a>(
         is_by_id: true,
         registers: None,
     })
+}
+
+/// The hash of an automatic persisted query, if there are such queries here.
+fn persisted_hash(snapshot: &Snapshot, ids: &DocumentIds<'_>) -> Option<DocumentHash> {
+    snapshot.configured.settings.documents.apq.as_ref()?;
+    ids.hash.as_deref().and_then(DocumentHash::parse)
 }
 
 /// Does it depend on the caller whether this document may be sent, although nothing of ours is in it?

@@ -3,8 +3,8 @@ import type { ComponentChildren, JSX } from "preact";
 import { useState } from "preact/hooks";
 import { get, post } from "../api/client";
 import type { Activity, CheckReport, DoctorReport, JobCounts, Overview } from "../api/types";
+import { useConfigurationReload } from "../state/configuration_reload";
 import { href } from "../state/router";
-import { toast } from "../state/toasts";
 import { Button } from "../ui/controls";
 import { Badge, Card, Empty, Facts, PageHead, Sparkline, Table, type Tone } from "../ui/data";
 import { ago, bytes, date, duration, plural, rate, seconds } from "../ui/format";
@@ -15,17 +15,7 @@ import { useFailedCount } from "./jobs";
 export function OverviewScreen(): JSX.Element {
   const overview = useLoad((signal) => get<Overview>("overview", signal), [], 10_000);
   const activity = useLoad((signal) => get<Activity>("activity", signal), [], 10_000);
-  const [problem, setProblem] = useState<Error>();
-  const reload = async () => {
-    setProblem(undefined);
-    try {
-      await post("reload", {});
-      toast("The configuration was reloaded.");
-    } catch (error) {
-      setProblem(error as Error);
-    }
-    await overview.reload();
-  };
+  const { reload, problem } = useConfigurationReload(() => overview.reload());
   return (
     <div class="stack">
       <PageHead title="Overview">

@@ -1,9 +1,9 @@
 // Settings: effective values, where each comes from, what has changed since the start.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { get, post } from "../api/client";
+import { get } from "../api/client";
 import type { SettingRow } from "../api/types";
-import { toast } from "../state/toasts";
+import { useConfigurationReload } from "../state/configuration_reload";
 import { Button, Check, TextField } from "../ui/controls";
 import { Badge, Card, Empty, PageHead, Table, type Tone } from "../ui/data";
 import { plural, text } from "../ui/format";
@@ -17,17 +17,7 @@ export function SettingsScreen(): JSX.Element {
   const [search, setSearch] = useState("");
   const [given, setGiven] = useState(false);
   const [changed, setChanged] = useState(false);
-  const [problem, setProblem] = useState<Error>();
-  const reload = async () => {
-    setProblem(undefined);
-    try {
-      await post("reload", {});
-      toast("The configuration was reloaded.");
-    } catch (error) {
-      setProblem(error as Error);
-    }
-    await settings.reload();
-  };
+  const { reload, problem } = useConfigurationReload(() => settings.reload());
   return (
     <div class="stack">
       <PageHead title="Settings" lead="What is in effect, and which flag, variable or line of a file says so. Secrets are shown as ***.">
