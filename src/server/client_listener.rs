@@ -3,15 +3,12 @@
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use http::header::HeaderValue;
 use http::{StatusCode, header};
-use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp as _};
+use pingora::apps::{HttpServerApp as _, ServerApp as _};
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::http::v2::server::H2Options;
 use pingora::protocols::{ALPN, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
@@ -23,13 +20,14 @@ use crate::downstream::connection_weight::ConnectionWeights;
 use crate::downstream::framing_stream::StrictStream;
 use crate::downstream::http1_session::{HeadRead, Http1Session, peer_of};
 use crate::downstream::open_connection::OpenConnection;
+use crate::downstream::request_head_checks;
 use crate::downstream::session::{DownstreamSession, DownstreamTimeouts, TooSlow};
-use crate::downstream::{http2_stream_timeout, request_head_checks};
 use crate::memory::{MemoryOwner, Share};
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::route::route;
 use crate::runtime::services::Services;
 use crate::server::connection_lifecycle::Listener;
+use crate::server::http2_streams::Http2Streams;
 use crate::server::tls::Tls;
 use crate::traffic_shaping::per_client_limit::PerClient;
 
@@ -75,7 +73,9 @@ impl ClientListener {
         };
         if !is_http1 {
             // It is none that could be used again.
-            drop(Arc::new(Streams::new(&self.proxy, &self.gateway, deadline)).process_new(stream, &shutdown).await);
+            drop(
+                Arc::new(Http2Streams::new(&self.proxy, &self.gateway, deadline)).process_new(stream, &shutdown).await,
+            );
             return;
         }
         let share = self.share(&stream);
@@ -290,63 +290,5 @@ impl Listener for ClientListener {
 
     fn cleanup(&self) -> impl Future<Output = ()> + Send {
         self.proxy.http_cleanup()
-    }
-}
-
-/// A connection of HTTP/2, whose requests have tasks of their own.
-struct Streams {
-    proxy: Arc<HttpProxy<Gateway>>,
-    gateway: Gateway,
-    /// Of the connection: the first request is not awaited by the task that knows of it.
-    deadline: Arc<ConnectionDeadline>,
-    /// Has pingora read the options of h2, and started to read the client's preface?
-    is_preface_awaited: AtomicBool,
-}
-
-impl Streams {
-    fn new(proxy: &Arc<HttpProxy<Gateway>>, gateway: &Gateway, deadline: Arc<ConnectionDeadline>) -> Self {
-        Self {
-            proxy: Arc::clone(proxy),
-            gateway: gateway.clone(),
-            deadline,
-            is_preface_awaited: AtomicBool::new(false),
-        }
-    }
-}
-
-#[async_trait]
-impl HttpServerApp for Streams {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        mut session: ServerSession,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        self.deadline.head_was_read();
-        if session.is_body_done() {
-            return self.proxy.process_new_http(session, shutdown).await;
-        }
-        let served = http2_stream_timeout::watched(self.proxy.process_new_http(session, shutdown)).await;
-        if served.is_none() {
-            self.gateway.services.metrics.slow_clients.with_label_values(&[TooSlow::Upload.label()]).inc();
-        }
-        served.flatten()
-    }
-
-    fn h2_options(&self) -> Option<H2Options> {
-        self.is_preface_awaited.store(true, Ordering::Relaxed);
-        self.proxy.h2_options()
-    }
-
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        // pingora calls this once more when the preface has arrived. From then on h2 limits heads, and pingora limits
-        // the time without any request. Without this call, the first request would still be awaited in time.
-        if self.is_preface_awaited.load(Ordering::Relaxed) {
-            self.deadline.head_was_read();
-        }
-        self.proxy.server_options()
-    }
-
-    async fn http_cleanup(&self) {
-        self.proxy.http_cleanup().await;
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod background_tasks;
 pub(crate) mod client_listener;
 pub(crate) mod connection_lifecycle;
 pub(crate) mod graceful_shutdown;
+pub(crate) mod http2_streams;
 pub(crate) mod in_memory;
 pub(crate) mod listener;
 pub(crate) mod listener_handover;
