@@ -99,12 +99,20 @@ pub(crate) struct DownstreamSession<'e> {
     /// For each piece that is read, and for each that is written.
     pauses: (Duration, Duration),
     too_slow: Option<TooSlow>,
+    /// Can pingora's proxy send the request on?
+    is_proxied: bool,
 }
 
 impl<'e> DownstreamSession<'e> {
-    /// A request that pingora has read.
+    /// A request that pingora has read, and that its proxy can send on.
     #[must_use]
     pub(crate) fn of_pingora(session: &'e mut ServerSession, patience: DownstreamTimeouts) -> Self {
+        Self { is_proxied: true, ..Self::new(Downstream::Pingora(session), patience) }
+    }
+
+    /// A stream of HTTP/2 that pingora's proxy knows nothing of.
+    #[must_use]
+    pub(crate) fn of_http2(session: &'e mut ServerSession, patience: DownstreamTimeouts) -> Self {
         Self::new(Downstream::Pingora(session), patience)
     }
 
@@ -122,6 +130,7 @@ impl<'e> DownstreamSession<'e> {
             download: Allowance::new(download),
             pauses: (pause, pause),
             too_slow: None,
+            is_proxied: false,
         }
     }
 
@@ -218,7 +227,7 @@ impl<'e> DownstreamSession<'e> {
 
     /// Keeps the body as far as pingora can, so that it can send the request on itself.
     pub(crate) fn keep_body(&mut self) {
-        if let Downstream::Pingora(session) = &mut self.held {
+        if let (Downstream::Pingora(session), true) = (&mut self.held, self.is_proxied) {
             session.enable_retry_buffering();
         }
     }
@@ -227,7 +236,7 @@ impl<'e> DownstreamSession<'e> {
     #[must_use]
     pub(crate) fn has_kept_body(&self) -> bool {
         match &self.held {
-            Downstream::Pingora(session) => !session.retry_buffer_truncated(),
+            Downstream::Pingora(session) => self.is_proxied && !session.retry_buffer_truncated(),
             Downstream::Http1(_) => false,
         }
     }

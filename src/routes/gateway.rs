@@ -11,7 +11,7 @@ use crate::downstream::admission::Admission;
 use crate::downstream::client_address::ClientAddress;
 use crate::downstream::connection_deadline::ConnectionDeadline;
 use crate::downstream::session::TooSlow;
-use crate::downstream::{http2_stream_timeout, open_connection};
+use crate::downstream::{http2_stream_timeout, open_connection, request_head_checks};
 use crate::memory::Share;
 use crate::metadata_api::Api;
 use crate::model::min_rate::Allowance;
@@ -82,6 +82,13 @@ impl Gateway {
     #[must_use]
     pub(crate) fn closes_connections(&self) -> bool {
         self.services.health.readiness.is_draining() || open_connection::are_scarce(&self.services)
+    }
+
+    /// Is this a path on which documents with actions are served?
+    #[must_use]
+    pub(crate) fn matches(&self, path: &str) -> bool {
+        request_head_checks::is_graphql_path(path, &self.services.configured().settings.graphql_paths)
+            && !self.services.snapshot.load().catalog.is_idle()
     }
 
     /// A request is over: that is how long the next one on its connection is waited for.

@@ -20,7 +20,6 @@ use crate::downstream::connection_weight::ConnectionWeights;
 use crate::downstream::framing_stream::StrictStream;
 use crate::downstream::http1_session::{HeadRead, Http1Session, peer_of};
 use crate::downstream::open_connection::OpenConnection;
-use crate::downstream::request_head_checks;
 use crate::downstream::session::{DownstreamSession, DownstreamTimeouts, TooSlow};
 use crate::memory::{MemoryOwner, Share};
 use crate::routes::gateway::{Gateway, RequestState};
@@ -105,7 +104,7 @@ impl ClientListener {
             return None;
         }
         direct.deadline().head_begins(self.gateway.services.configured().settings.request_header_timeout);
-        match direct.read_head(|path| self.matches(path)).await {
+        match direct.read_head(|path| self.gateway.matches(path)).await {
             HeadRead::Request => {
                 direct.deadline().head_was_read();
                 Some((direct, Next::Request))
@@ -164,12 +163,6 @@ impl ClientListener {
         let configured = services.configured();
         let peer = peer_of(stream).filter(|peer| configured.settings.client_addresses.counts_connections_of(peer.ip()));
         services.memory.empty(peer.map(MemoryOwner::peer).unwrap_or_default())
-    }
-
-    fn matches(&self, path: &str) -> bool {
-        let services = &self.gateway.services;
-        request_head_checks::is_graphql_path(path, &services.configured().settings.graphql_paths)
-            && !services.snapshot.load().catalog.is_idle()
     }
 
     /// pingora serves the next request, and those that the client has begun to send by then. Its session is expensive,

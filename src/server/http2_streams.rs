@@ -1,19 +1,23 @@
-//! Connections of HTTP/2: each stream is served by a task of its own.
+//! Connections of HTTP/2: each stream is served by a task of its own, the usual request without pingora's proxy.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use http::Method;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
+use pingora::{Error, ErrorType};
 
 use crate::downstream::connection_deadline::ConnectionDeadline;
 use crate::downstream::http2_stream_timeout;
-use crate::downstream::session::TooSlow;
-use crate::routes::gateway::Gateway;
+use crate::downstream::session::{DownstreamSession, DownstreamTimeouts, TooSlow};
+use crate::routes::gateway::{Gateway, RequestState};
+use crate::routes::route::route;
 
 /// A connection of HTTP/2, whose requests have tasks of their own.
 pub(crate) struct Http2Streams {
@@ -38,6 +42,45 @@ impl Http2Streams {
     }
 }
 
+impl Http2Streams {
+    /// Is it a POST to a GraphQL path, which needs nothing of pingora's proxy?
+    fn is_usual(&self, session: &ServerSession) -> bool {
+        let head = session.req_header();
+        head.method == Method::POST && self.gateway.matches(head.uri.path())
+    }
+
+    /// Serves a request without pingora's proxy. `false` if it is to be passed on by that; nothing of it has been read then.
+    async fn serve(&self, session: &mut ServerSession) -> bool {
+        let gateway = &self.gateway;
+        let mut ctx = RequestState::new(gateway);
+        let timeouts = DownstreamTimeouts::of(&gateway.services.configured().settings);
+        let routed = route(gateway, &mut DownstreamSession::of_http2(session, timeouts), &mut ctx).await;
+        let error = match routed {
+            Ok(false) => return false,
+            Ok(true) => None,
+            Err(error) => Some(error),
+        };
+        if let Some(error) = &error {
+            respond_to_failure(session, error).await;
+        }
+        let status = session.response_written().map(|head| head.status);
+        gateway.finish(session.req_header().uri.path(), error.as_deref(), status, &ctx);
+        true
+    }
+}
+
+/// A client whose body does not come, or is none, is told so unless it has disconnected.
+async fn respond_to_failure(session: &mut ServerSession, error: &Error) {
+    let status = match error.etype() {
+        _ if session.response_written().is_some() => return,
+        ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed => return,
+        ErrorType::ReadTimedout => 408,
+        _ => 400,
+    };
+    // Fails only if the client has disconnected.
+    let _ = session.respond_error_with_body(status, Bytes::new()).await;
+}
+
 #[async_trait]
 impl HttpServerApp for Http2Streams {
     async fn process_new_http(
@@ -46,6 +89,9 @@ impl HttpServerApp for Http2Streams {
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         self.deadline.head_was_read();
+        if self.is_usual(&session) && self.serve(&mut session).await {
+            return None;
+        }
         if session.is_body_done() {
             return self.proxy.process_new_http(session, shutdown).await;
         }
