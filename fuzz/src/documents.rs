@@ -2,8 +2,12 @@
 
 use std::sync::OnceLock;
 
+use apollo_compiler::ast::{Field, OperationDefinition};
+use apollo_compiler::{Node, ast};
 use async_graphql::parser::types::{OperationType, Selection, SelectionSet};
 use pillion::graphql::document::{self, Document};
+use pillion::graphql::mask::mask as mask_of;
+use pillion::graphql::own_document;
 use pillion::graphql::plan::{self, PlanOptions, UsesActions, concern};
 use pillion::graphql::root_types::RootTypes;
 use pillion::graphql::scan::{ScanResult, Scanner};
@@ -227,6 +231,7 @@ pub fn mask(bytes: &[u8]) {
     for (index, operation) in document.operations().iter().enumerate() {
         let condition = |_: &str| index % 2 == 0;
         let Ok(plan) = plan::plan(&document, operation, &surroundings, &condition) else { continue };
+        assert_tree_of_mask(sample, &document, operation);
         for part in &plan.parts {
             let masked: String = serde_json::from_str(&part.query_json).unwrap_or_else(|error| panic!("{error}"));
             assert_only_blanks(text, &masked);
@@ -246,6 +251,23 @@ pub fn mask(bytes: &[u8]) {
             assert!(!part.fields.is_empty(), "nothing is asked for by\n{masked}");
         }
     }
+}
+
+/// The tree of our part is the one that the text of its mask would be parsed to.
+fn assert_tree_of_mask(sample: &Sample, document: &Document, operation: &Node<OperationDefinition>) {
+    let kind = document::kind_of(operation);
+    let is_own = |field: &Field| sample.schema.action(kind, &field.name).is_some();
+    let root = sample.roots.of(kind);
+    let masked = mask_of(document, operation, root, &own_document::keep(&is_own));
+    let own = own_document::own_part(document, operation, root, &is_own);
+    let (masked, own) = match (masked, own) {
+        (Ok(masked), Ok(own)) => (masked, own),
+        (masked, own) => return assert_eq!(masked.err(), own.err()),
+    };
+    assert_eq!(own.variables, masked.variables);
+    // Without a field of ours there is nothing to parse.
+    let Ok(parsed) = ast::Document::parse(&masked.text, "document") else { return };
+    assert_eq!(own.document.to_string(), parsed.to_string(), "{}", masked.text);
 }
 
 fn assert_only_blanks(text: &str, masked: &str) {

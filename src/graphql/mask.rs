@@ -63,6 +63,31 @@ pub fn mask(
     root_type: &str,
     keep: &Keep<'_>,
 ) -> Result<Masked, FragmentBelowRoot> {
+    let Blanks { ranges, variables } = blanks(document, operation, root_type, keep)?;
+    let edits = keep.sites.map(|sites| sites.edits.as_slice()).unwrap_or_default();
+    let (text, edits) = rewrite(&document.text, ranges, edits);
+    Ok(Masked { text, variables, edits })
+}
+
+/// What a mask takes out of a document.
+#[derive(Debug)]
+pub(crate) struct Blanks {
+    /// The bytes that become blank. A node that goes has a range of its own, or lies in one.
+    pub ranges: Vec<Range<usize>>,
+    /// The variables that are still used, in order of definition.
+    pub variables: Vec<String>,
+}
+
+/// Finds everything but `keep`, and what only that used.
+///
+/// # Errors
+/// [`FragmentBelowRoot`].
+pub(crate) fn blanks(
+    document: &Document,
+    operation: &Node<OperationDefinition>,
+    root_type: &str,
+    keep: &Keep<'_>,
+) -> Result<Blanks, FragmentBelowRoot> {
     let mut masker = Masker {
         document,
         root_type,
@@ -85,9 +110,7 @@ pub fn mask(
     let used = |name: &&str| masker.uses.variables.contains(name);
     let variables = operation.variables.iter().map(|variable| variable.name.as_str()).filter(used);
     let variables = variables.map(str::to_owned).collect();
-    let edits = keep.sites.map(|sites| sites.edits.as_slice()).unwrap_or_default();
-    let (text, edits) = rewrite(&document.text, masker.blanks, edits);
-    Ok(Masked { text, variables, edits })
+    Ok(Blanks { ranges: masker.blanks, variables })
 }
 
 struct Masker<'d, 'k: 'd> {

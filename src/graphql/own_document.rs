@@ -2,13 +2,15 @@
 //! directives that the specification does not have.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
-use apollo_compiler::ast::{Definition, DirectiveList, Field, Selection};
+use apollo_compiler::ast::{Definition, DirectiveList, Field, OperationDefinition, Selection};
 use apollo_compiler::{Node, ast, name};
 
 use crate::graphql::client_schema::built_in;
 use crate::graphql::collect_fields::{conditions_of, directives_of};
-use crate::graphql::document::{Document, SyntaxError};
+use crate::graphql::document::{Document, SyntaxError, range_of};
+use crate::graphql::mask::{Blanks, FragmentBelowRoot, Keep, blanks};
 use crate::graphql::selection::OUTPUT;
 use crate::graphql::variable_uses::Uses;
 use crate::model::action::ActionSchema;
@@ -18,7 +20,8 @@ use crate::model::response::location_at;
 pub struct Cut {
     /// The rest.
     pub document: ast::Document,
-    /// The variables that it still uses, and those that decide whether a relationship is selected.
+    /// If anything was taken out: the variables that it still uses, and those that decide whether a relationship is
+    /// selected.
     pub variables: HashSet<String>,
     /// Was there a relationship in it?
     pub has_relationships: bool,
@@ -31,32 +34,103 @@ pub struct Cut {
 pub struct UpstreamDirective {
     /// Its name.
     pub name: String,
-    /// The byte of our part where it stands.
+    /// The byte of the document where it stands.
     pub offset: usize,
 }
 
 impl UpstreamDirective {
     /// The message for an unknown name.
     #[must_use]
-    pub fn unknown(&self, own_text: &str) -> SyntaxError {
+    pub fn unknown(&self, text: &str) -> SyntaxError {
         SyntaxError {
             message: format!("Unknown directive \"@{}\".", self.name),
-            location: Some(location_at(own_text, self.offset)),
+            location: Some(location_at(text, self.offset)),
             offset: Some(self.offset),
         }
     }
 }
 
-/// Can there be anything to cut in our part? Most documents are not even parsed for it.
-#[must_use]
-pub fn may_need_cut(own_text: &str, schema: &ActionSchema) -> bool {
-    schema.types.has_relationships() || own_text.contains('@')
+/// Our part of a document.
+#[derive(Debug)]
+pub struct OwnPart {
+    /// Its syntax tree, whose locations are those of the client's text.
+    pub document: ast::Document,
+    /// The variables it uses.
+    pub variables: Vec<String>,
 }
 
-/// Takes relationships and the upstream's directives out of `own`, which was parsed from `own_text`, and the variables
-/// and fragments that only they used.
+/// Nothing but those root fields of `operation` that `is_own`, and what they use.
+///
+/// # Errors
+/// [`FragmentBelowRoot`].
+pub fn own_part(
+    document: &Document,
+    operation: &Node<OperationDefinition>,
+    root_type: &str,
+    is_own: &dyn Fn(&Field) -> bool,
+) -> Result<OwnPart, FragmentBelowRoot> {
+    let Blanks { ranges, variables } = blanks(document, operation, root_type, &keep(is_own))?;
+    let blank: HashSet<Range<usize>> = ranges.into_iter().collect();
+    let mut own = document.syntax_tree().clone();
+    own.definitions.retain_mut(|definition| match definition {
+        Definition::OperationDefinition(found) if Node::ptr_eq(found, operation) => {
+            let found = found.make_mut();
+            found.directives = DirectiveList::new();
+            found.variables.retain(|variable| variables.iter().any(|used| variable.name == used.as_str()));
+            take_out(&mut found.selection_set, &blank);
+            true
+        }
+        Definition::FragmentDefinition(fragment) if !is_blank(fragment, &blank) => {
+            if fragment.type_condition == root_type {
+                take_out(&mut fragment.make_mut().selection_set, &blank);
+            }
+            true
+        }
+        _ => false,
+    });
+    Ok(OwnPart { document: own, variables })
+}
+
+/// The mask of our part: its root fields, and nothing that only the upstream can know.
+pub fn keep<'k>(is_own: &'k dyn Fn(&Field) -> bool) -> Keep<'k> {
+    Keep {
+        field: is_own,
+        other_types: false,
+        operation_directives: false,
+        drops_directive: |_| false,
+        never: &[],
+        sites: None,
+    }
+}
+
+fn is_blank<T>(node: &Node<T>, blank: &HashSet<Range<usize>>) -> bool {
+    range_of(node).is_none_or(|range| blank.contains(&range))
+}
+
+/// Takes out what is blank at the root. Below a root field that stays, all stays. The parser's limit bounds the recursion.
+fn take_out(selection_set: &mut Vec<Selection>, blank: &HashSet<Range<usize>>) {
+    selection_set.retain_mut(|selection| match selection {
+        Selection::Field(field) => !is_blank(field, blank),
+        Selection::FragmentSpread(spread) => !is_blank(spread, blank),
+        Selection::InlineFragment(inline) => {
+            let stays = !is_blank(inline, blank);
+            if stays {
+                take_out(&mut inline.make_mut().selection_set, blank);
+            }
+            stays
+        }
+    });
+}
+
+/// Can there be anything to cut in our part?
 #[must_use]
-pub fn cut(own: &ast::Document, own_text: &str, root_type: &str, schema: &ActionSchema) -> Cut {
+pub fn may_need_cut(text: &str, schema: &ActionSchema) -> bool {
+    schema.types.has_relationships() || text.contains('@')
+}
+
+/// Takes relationships and the upstream's directives out of `own`, and the variables and fragments that only they used.
+#[must_use]
+pub fn cut(own: &ast::Document, root_type: &str, schema: &ActionSchema) -> Cut {
     let mut cutter = Cutter {
         root_type,
         schema,
@@ -87,9 +161,9 @@ pub fn cut(own: &ast::Document, own_text: &str, root_type: &str, schema: &Action
     }
     let Cutter { has_relationships, conditions, upstream_directives, .. } = cutter;
     if !has_relationships && upstream_directives.is_empty() {
-        return Cut { document, variables: used(own, own_text).0, has_relationships, upstream_directives };
+        return Cut { document, variables: HashSet::new(), has_relationships, upstream_directives };
     }
-    let (mut variables, fragments) = used(&document, "");
+    let (mut variables, fragments) = used(&document);
     for definition in &mut document.definitions {
         if let Definition::OperationDefinition(operation) = definition {
             operation.make_mut().variables.retain(|variable| variables.contains(variable.name.as_str()));
@@ -104,8 +178,8 @@ pub fn cut(own: &ast::Document, own_text: &str, root_type: &str, schema: &Action
 }
 
 /// The variables and the fragments that are still used.
-fn used(document: &ast::Document, text: &str) -> (HashSet<String>, HashSet<String>) {
-    let document = Document::of(text, document.clone());
+fn used(document: &ast::Document) -> (HashSet<String>, HashSet<String>) {
+    let document = Document::of("", document.clone());
     let (mut variables, mut fragments) = (HashSet::new(), HashSet::new());
     for operation in document.operations() {
         let uses = Uses::of_operation(&document, operation);

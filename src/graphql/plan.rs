@@ -13,7 +13,7 @@ use crate::graphql::edited_text::EditPlace;
 use crate::graphql::extension_sites::{ExtensionSites, may_select};
 use crate::graphql::extension_variables::own_variables;
 use crate::graphql::mask::{FragmentBelowRoot, Keep, mask};
-use crate::graphql::own_document::{Cut, UpstreamDirective};
+use crate::graphql::own_document::{OwnPart, UpstreamDirective};
 use crate::graphql::response_shape::ResponseShape;
 use crate::graphql::root_types::RootTypes;
 use crate::graphql::selection::{Selector, SubSelection, is_conditional};
@@ -37,8 +37,9 @@ pub struct Plan {
     pub parts: Vec<UpstreamOperation>,
     /// The fields of introspection that are served here.
     pub introspections: Vec<PlannedIntrospection>,
-    /// The document with nothing in it but fields that are served here: the input of our own validation.
-    pub own_text: Option<String>,
+    /// The document with nothing in it but fields that are served here: the input of our own validation. Relationships,
+    /// which the upstream validates, are left out, and directives that only the upstream can know.
+    pub own: Option<ast::Document>,
     /// The variables that those fields use, relationships left out.
     pub own_variables: Vec<String>,
     /// Is a relationship selected anywhere in the calls?
@@ -66,7 +67,7 @@ impl Plan {
             calls: Vec::new(),
             parts: Vec::new(),
             introspections: Vec::new(),
-            own_text: None,
+            own: None,
             own_variables: Vec::new(),
             has_relationships: false,
             upstream_directives: Vec::new(),
@@ -517,37 +518,26 @@ impl Planner<'_> {
         if plan.calls.is_empty() && plan.introspections.is_empty() {
             return Ok(());
         }
-        let keep = Keep {
-            field: &|field| {
-                field.name == "__typename"
-                    || self.surroundings.schema.action(self.kind, &field.name).is_some()
-                    || self.surroundings.serves_introspection && is_introspection(self.kind, &field.name)
-            },
-            other_types: false,
-            operation_directives: false,
-            drops_directive: |_| false,
-            never: &[],
-            sites: None,
+        let is_own = |field: &Field| {
+            field.name == "__typename"
+                || self.surroundings.schema.action(self.kind, &field.name).is_some()
+                || self.surroundings.serves_introspection && is_introspection(self.kind, &field.name)
         };
-        let masked = mask(self.document, self.operation, self.root_type, &keep)?;
-        plan.own_variables = masked.variables;
-        if let Some(cut) = self.cut(&masked.text) {
-            plan.own_variables.retain(|name| cut.variables.contains(name));
-            plan.has_relationships = cut.has_relationships;
-            plan.upstream_directives = cut.upstream_directives;
-        }
-        plan.own_text = Some(masked.text);
-        Ok(())
-    }
-
-    fn cut(&self, own_text: &str) -> Option<Cut> {
+        let OwnPart { mut document, variables } =
+            own_document::own_part(self.document, self.operation, self.root_type, &is_own)?;
+        plan.own_variables = variables;
         let schema = self.surroundings.schema;
-        if !own_document::may_need_cut(own_text, schema) {
-            return None;
+        if own_document::may_need_cut(&self.document.text, schema) {
+            let cut = own_document::cut(&document, self.root_type, schema);
+            if cut.has_relationships || !cut.upstream_directives.is_empty() {
+                plan.own_variables.retain(|name| cut.variables.contains(name));
+                plan.has_relationships = cut.has_relationships;
+                plan.upstream_directives = cut.upstream_directives;
+                document = cut.document;
+            }
         }
-        let own = ast::Document::parse(own_text, "document").ok()?;
-        let cut = own_document::cut(&own, own_text, self.root_type, schema);
-        (cut.has_relationships || !cut.upstream_directives.is_empty()).then_some(cut)
+        plan.own = Some(document);
+        Ok(())
     }
 
     fn first_location(&self, fields: &[&Node<Field>]) -> Location {

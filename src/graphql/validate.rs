@@ -11,31 +11,27 @@ use apollo_compiler::{ExecutableDocument, Node, Schema, ast};
 use crate::graphql::document::{Document, SyntaxError, diagnostics, kind_of};
 use crate::graphql::nested_roots::without_actions;
 use crate::graphql::root_types::RootTypes;
+use crate::graphql::validation_rules;
 use crate::graphql::variable_uses::Uses;
-use crate::graphql::{own_document, validation_rules};
 use crate::model::action::{ActionSchema, OperationKind};
 use crate::model::response::location_at;
 
-/// Validates `own_text`, a masked document that holds nothing but action fields; the relationships in them, and
-/// directives that only the upstream can know, are left out: <https://spec.graphql.org/September2025/#sec-Validation>. An action that the role may not call is not in `schema`,
-/// so calling it is the same error as calling one that does not exist.
+/// Validates `own`, a part of the document `text` with nothing in it but action fields:
+/// <https://spec.graphql.org/September2025/#sec-Validation>. An action that the role may not call is not in `schema`, so
+/// calling it is the same error as calling one that does not exist.
 ///
 /// # Errors
 /// At most `errors_max` errors, and how many there are beyond.
 pub fn validate(
     schema: &Valid<Schema>,
-    own_text: &str,
-    (actions, root_type): (&ActionSchema, &str),
+    own: &ast::Document,
+    text: &str,
     max_errors: usize,
 ) -> Result<(), (Vec<SyntaxError>, usize)> {
-    let failed = match parse_own(own_text, root_type, actions) {
-        Err(errors) => errors,
-        Ok(document) => match document.to_executable_validate(schema) {
-            Ok(validated) => return cut(validation_rules::check(schema, &validated, own_text), max_errors),
-            Err(failed) => failed.errors,
-        },
-    };
-    Err(diagnose(own_text, &failed, max_errors, schema))
+    match own.to_executable_validate(schema) {
+        Ok(validated) => cut(validation_rules::check(schema, &validated, text), max_errors),
+        Err(failed) => Err(diagnose(text, &failed.errors, max_errors, schema)),
+    }
 }
 
 /// Fails if there are errors.
@@ -50,14 +46,6 @@ fn diagnose(text: &str, errors: &DiagnosticList, max_errors: usize, schema: &Sch
     // A selection of nothing but unknown fields is reported as an empty selection as well, which would be misleading.
     let kind_left_out = if has_unknown_field { "MissingSubselection" } else { "" };
     diagnostics(text, errors, max_errors, kind_left_out, Some(schema))
-}
-
-fn parse_own(own_text: &str, root_type: &str, actions: &ActionSchema) -> Result<ast::Document, DiagnosticList> {
-    let document = ast::Document::parse(own_text, "document").map_err(|failed| failed.errors)?;
-    if !own_document::may_need_cut(own_text, actions) {
-        return Ok(document);
-    }
-    Ok(own_document::cut(&document, own_text, root_type, actions).document)
 }
 
 /// Validates a whole document against the merged schema; or nothing of it but `only`, with the fragments that it uses.
@@ -199,14 +187,16 @@ pub struct Unknown {
     pub message: String,
 }
 
-/// The first field that its type does not have, or argument that its field does not have.
+/// The first field in `document` that its type does not have, or argument that its field does not have. `root` is the type of
+/// the operation's own fields.
 #[must_use]
-pub fn first_unknown(
-    schema: &Valid<Schema>,
-    own_text: &str,
-    (actions, root_type): (&ActionSchema, &str),
-) -> Option<Unknown> {
-    first_unknown_of(schema, &parse_own(own_text, root_type, actions).ok()?, root_type)
+pub fn first_unknown(schema: &Schema, document: &ast::Document, root: &str) -> Option<Unknown> {
+    let selection_set = document.definitions.iter().find_map(|definition| match definition {
+        Definition::OperationDefinition(operation) => Some(&operation.selection_set),
+        _ => None,
+    })?;
+    let search = Search { schema, document };
+    search.selection_set(root, selection_set, "$.selectionSet", DEPTH_MAX)
 }
 
 /// The same for a whole operation.
@@ -217,16 +207,7 @@ pub fn first_unknown_of_operation(
     operation: &Node<OperationDefinition>,
     roots: &RootTypes,
 ) -> Option<Unknown> {
-    first_unknown_of(schema, &alone(document, operation), roots.of(kind_of(operation)))
-}
-
-fn first_unknown_of(schema: &Schema, document: &ast::Document, root: &str) -> Option<Unknown> {
-    let selection_set = document.definitions.iter().find_map(|definition| match definition {
-        Definition::OperationDefinition(operation) => Some(&operation.selection_set),
-        _ => None,
-    })?;
-    let search = Search { schema, document };
-    search.selection_set(root, selection_set, "$.selectionSet", DEPTH_MAX)
+    first_unknown(schema, &alone(document, operation), roots.of(kind_of(operation)))
 }
 
 /// Deeper than any document that the size check lets through.

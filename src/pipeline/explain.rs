@@ -171,7 +171,7 @@ pub(crate) fn explain(
     if !denied.is_empty() {
         return Err(NotExplained::Denied(denied));
     }
-    cached.validate(&snapshot.catalog, session.role())?;
+    cached.validate(&snapshot.catalog, &prepared.document, session.role())?;
     if let Some(merged) = merged {
         cached.validate_whole(&snapshot.catalog, &prepared.document, merged)?;
         cached.check_variables(&snapshot.catalog, &prepared.document, merged, &request.variables)?;

@@ -44,7 +44,8 @@ const WAIT_FOR_SCHEMA: Duration = Duration::from_secs(2);
 /// # Errors
 /// The errors in it.
 pub(crate) async fn validate(subject: &ValidationContext<'_>, asked: Option<&MergedSchema>) -> Result<(), Rejection> {
-    if let Err(rejection) = subject.plan.validate(&subject.snapshot.catalog, subject.session.role()) {
+    let (catalog, document) = (&subject.snapshot.catalog, &subject.prepared.document);
+    if let Err(rejection) = subject.plan.validate(catalog, document, subject.session.role()) {
         // Boxed: rare, and otherwise every request carries the size of this future.
         let has_none = Box::pin(subject.has_no_mutations()).await;
         return Err(if has_none { Rejection::no_mutations() } else { rejection });
@@ -122,11 +123,11 @@ impl ValidationContext<'_> {
     /// Everything that needs the upstream's schema is left to the upstream. It does not see directives on our fields,
     /// so those are then unknown.
     fn without_schema(&self) -> Result<ValidationOutcome, Rejection> {
-        let Plan { upstream_directives, own_text, .. } = &self.plan.plan;
+        let Plan { upstream_directives, .. } = &self.plan.plan;
         if upstream_directives.is_empty() {
             return Ok(ValidationOutcome::SchemaUnknown);
         }
-        let (text, max) = (own_text.as_deref().unwrap_or_default(), self.snapshot.catalog.limits.max_errors);
+        let (text, max) = (&self.prepared.document.text, self.snapshot.catalog.limits.max_errors);
         let diagnostics = upstream_directives.iter().take(max).map(|directive| directive.unknown(text)).collect();
         let more = upstream_directives.len().saturating_sub(max);
         Err(Rejection::Invalid { diagnostics, more, syntax: false, unknown: None })

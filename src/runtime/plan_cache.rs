@@ -166,7 +166,7 @@ impl PreparedDocument {
             concerns_upstream: !plan.parts.is_empty()
                 || !upstream_variables.is_empty()
                 || plan.has_relationships
-                || plan.own_text.is_none()
+                || plan.own.is_none()
                 || !operation.directives.is_empty()
                 || !plan.upstream_directives.is_empty()
                 || self.has_upstream_fields(catalog, operation)
@@ -258,27 +258,25 @@ impl CachedPlan {
     ///
     /// # Errors
     /// The errors in it.
-    pub(crate) fn validate(&self, catalog: &Catalog, role: &str) -> Result<(), Rejection> {
+    pub(crate) fn validate(&self, catalog: &Catalog, document: &Document, role: &str) -> Result<(), Rejection> {
         let kind = catalog.kind_of_role(role);
         let mut by_role = self.by_role.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = by_role.get(kind) {
             return known.clone();
         }
-        let result = self.validate_now(catalog, kind);
+        let result = self.validate_now(catalog, document, kind);
         by_role.insert(kind.to_owned(), result.clone());
         result
     }
 
-    fn validate_now(&self, catalog: &Catalog, kind: &str) -> Result<(), Rejection> {
-        let Some(own_text) = &self.plan.own_text else { return Ok(()) };
-        let own = catalog.schema_of(kind).map_err(|reason| Rejection::internal(&reason))?;
-        let actions = (catalog.schema.as_ref(), catalog.roots.of(self.plan.kind));
-        if let Err((diagnostics, more)) = validate::validate(&own.schema, own_text, actions, catalog.limits.max_errors)
-        {
-            let unknown = validate::first_unknown(&own.schema, own_text, actions);
-            return Err(Rejection::Invalid { diagnostics, more, syntax: false, unknown });
-        }
-        Ok(())
+    fn validate_now(&self, catalog: &Catalog, document: &Document, kind: &str) -> Result<(), Rejection> {
+        let Some(own) = &self.plan.own else { return Ok(()) };
+        let role = catalog.schema_of(kind).map_err(|reason| Rejection::internal(&reason))?;
+        let schema = &role.schema;
+        validate::validate(schema, own, &document.text, catalog.limits.max_errors).map_err(|(diagnostics, more)| {
+            let unknown = validate::first_unknown(schema, own, catalog.roots.of(self.plan.kind));
+            Rejection::Invalid { diagnostics, more, syntax: false, unknown }
+        })
     }
 
     /// Do the variables that no action uses have values of their types? Those that actions use are coerced for them.
