@@ -181,8 +181,8 @@ fn learned(known: &Known) -> Plan {
     assert!(concern(&document, document.operation(None).expect("one operation"), schema, roots).any());
     pillion::graphql::check_document::check_document(&document, limits).expect("a good document");
     let plan = planned(&document, schema, roots, limits);
-    let own = plan.own_text.as_deref().expect("a part of ours");
-    validate(&role.schema, own, (schema, &roots.query), 20).expect("a good document");
+    let own = plan.own.as_ref().expect("a part of ours");
+    validate(&role.schema, own, DOCUMENT, 20).expect("a good document");
     plan
 }
 
@@ -233,7 +233,7 @@ fn merged(known: &Known, ours: &str) -> Vec<u8> {
     let response = read_upstream_result(&known.upstream_response).expect("a response");
     let fields = known.plan.fields.iter().map(|field| {
         let name = field.response_name.as_str();
-        (name, Some(response.data.get(name).map_or(ours, |value| value.get()).into()))
+        (name, Some(response.data.get(name).copied().unwrap_or(ours).into()))
     });
     write(&Merged { data: Some(fields.collect()), errors: Vec::new(), extensions: Vec::new() })
 }

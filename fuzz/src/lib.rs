@@ -13,6 +13,7 @@ pub mod messages;
 pub mod reference;
 pub mod sessions;
 pub mod templates;
+pub mod upstream_results;
 
 #[path = "../../tests/tables/actions.rs"]
 mod actions;
@@ -21,7 +22,7 @@ mod actions;
 pub type Property = fn(&[u8]);
 
 /// All of them, by the names of their targets and of the folders of their seeds.
-pub const PROPERTIES: [(&str, Property); 18] = [
+pub const PROPERTIES: [(&str, Property); 19] = [
     ("request_head", messages::request_head),
     ("response", messages::response),
     ("batch", batches::batch),
@@ -31,6 +32,7 @@ pub const PROPERTIES: [(&str, Property); 18] = [
     ("scanner", documents::scanner),
     ("only_reads", documents::only_reads),
     ("mask", documents::mask),
+    ("upstream_result", upstream_results::upstream_result),
     ("extension_fields", extensions::extension_fields),
     ("cache_key", cached::cache_key),
     ("transformed_address", addresses::transformed_address),

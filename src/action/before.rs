@@ -253,7 +253,7 @@ fn read_one(
     }
     let mut fields = Map::new();
     for (field, name) in query.fields.iter().zip(names) {
-        let value = result.data.get(name.as_str()).and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let value = result.data.get(name.as_str()).and_then(|raw| serde_json::from_str(raw).ok());
         let Some(value) = value else {
             return Err(BeforeError::unusable("the upstream's response to the query before the call is not whole"));
         };

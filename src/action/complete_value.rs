@@ -9,8 +9,9 @@ use serde_json::{Map, Value};
 use crate::action::relationship::{RelatedError, RelatedRows, RowSource};
 use crate::graphql::relationship_selection::RelationshipSelection;
 use crate::graphql::selection::SubSelection;
+use crate::model::json::member;
 use crate::model::response::{Dialect, Location, PathSegment};
-use crate::model::types::{OutputField, TypeKind, TypeRef, Types};
+use crate::model::types::{BUILT_IN_SCALARS, OutputField, TypeKind, TypeRef, Types};
 
 /// A value that does not fit.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -96,6 +97,16 @@ pub fn complete_value(
 
 /// Errors of the upstream's rows that are kept; clients do not need more.
 const ERRORS_KEPT: usize = 100;
+
+/// Fields of a type up to which looking at each of them is cheaper than hashing a name.
+const SMALL_TYPE: usize = 8;
+
+fn field_of<'t>(fields: &'t IndexMap<String, OutputField>, name: &str) -> Option<&'t OutputField> {
+    match fields.len() <= SMALL_TYPE {
+        true => fields.iter().find(|(known, _)| *known == name).map(|(_, field)| field),
+        false => fields.get(name),
+    }
+}
 
 /// Marks that an error has been noted and that null must travel up.
 struct Failed;
@@ -213,9 +224,12 @@ impl<'a> Completer<'a> {
     }
 
     fn complete_named(&mut self, name: &str, value: &Value, selected: &'a SubSelection) -> Result<(), Failed> {
+        if BUILT_IN_SCALARS.contains(&name) {
+            return self.complete_scalar(name, value);
+        }
         match self.types.get(name).map(|definition| &definition.kind) {
-            Some(TypeKind::Object(_)) => match value {
-                Value::Object(object) => self.complete_object(name, object, selected),
+            Some(TypeKind::Object(fields)) => match value {
+                Value::Object(object) => self.complete_object((name, fields), object, selected),
                 other => self.reject_kind(other, name),
             },
             Some(TypeKind::Enum(values)) => match value {
@@ -231,16 +245,14 @@ impl<'a> Completer<'a> {
 
     fn complete_object(
         &mut self,
-        type_name: &str,
+        (type_name, fields): (&str, &'a IndexMap<String, OutputField>),
         object: &Map<String, Value>,
         selected: &'a SubSelection,
     ) -> Result<(), Failed> {
-        let types = self.types;
-        let Some(fields) = types.object(type_name) else { return self.write(&Value::Null) };
         if self.dialect == Dialect::Hasura {
             // Hasura checks every field that must be there, selected or not.
             for (name, _) in fields.iter().filter(|(_, field)| !field.ty.is_nullable()) {
-                let value = object.get(name);
+                let value = member(object, name);
                 if value.is_none_or(Value::is_null) {
                     return self.reject_null(ResponsePath::Field(name), value.is_none());
                 }
@@ -264,8 +276,9 @@ impl<'a> Completer<'a> {
                 self.path.pop();
                 continue;
             }
-            let Some(definition) = fields.get(&field.name) else { return self.write(&Value::Null) };
-            self.complete(&definition.ty, object.get(&field.name), &field.selected, ResponsePath::Field(&field.name))?;
+            let Some(definition) = field_of(fields, &field.name) else { return self.write(&Value::Null) };
+            let value = member(object, &field.name);
+            self.complete(&definition.ty, value, &field.selected, ResponsePath::Field(&field.name))?;
             self.path.pop();
         }
         self.json.push(b'}');
@@ -283,7 +296,7 @@ impl<'a> Completer<'a> {
         for (index, (name, field)) in fields.iter().enumerate() {
             self.push_key(index, name);
             self.path.push(PathStep::Field(name));
-            self.complete(&field.ty, object.get(name), selected, ResponsePath::Field(name))?;
+            self.complete(&field.ty, member(object, name), selected, ResponsePath::Field(name))?;
             self.path.pop();
         }
         self.json.push(b'}');

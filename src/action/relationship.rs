@@ -458,14 +458,8 @@ impl RowSet {
         }
     }
 
-    fn read_one(
-        &mut self,
-        field: &RelationshipSelection,
-        entry: &Entry,
-        value: Option<&RawValue>,
-        errors: &[RelatedError],
-    ) {
-        let json = value.map(RawValue::get).filter(|json| *json != "null");
+    fn read_one(&mut self, field: &RelationshipSelection, entry: &Entry, value: Option<&str>, errors: &[RelatedError]) {
+        let json = value.filter(|json| *json != "null");
         let is_object = matches!(field.relationship.lookup, Lookup::Table { is_array: false, .. });
         let Some(json) = json.filter(|_| is_object) else { return self.note_all(entry, json, errors) };
         match serde_json::from_str::<Vec<&RawValue>>(json).as_deref() {
@@ -482,8 +476,8 @@ impl RowSet {
     }
 
     /// Rows with their keys beside them. A key without a row stays open and is fetched on its own.
-    fn read_list(&mut self, wanted: &RowField, entry: &Entry, value: Option<&RawValue>) {
-        let rows = value.and_then(|value| serde_json::from_str::<Vec<RawObject<'_>>>(value.get()).ok());
+    fn read_list(&mut self, wanted: &RowField, entry: &Entry, value: Option<&str>) {
+        let rows = value.and_then(|value| serde_json::from_str::<Vec<RawObject<'_>>>(value).ok());
         let Some(rows) = rows else { return self.note_all(entry, None, &[not_rows()]) };
         let mut seen: IndexSet<usize> = IndexSet::new();
         for row in &rows {

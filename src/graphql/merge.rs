@@ -6,14 +6,16 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
+use crate::graphql::strict_json::{read_object, skip_space, value_end};
+
 /// The response to a root field, as JSON text; `None` where there is none and null must stand.
 pub type FieldValue<'a> = Option<Cow<'a, str>>;
 
 /// What the upstream gave back for its part.
 #[derive(Debug, Default)]
 pub struct UpstreamResult<'a> {
-    /// Each of its root fields by response name.
-    pub data: HashMap<Cow<'a, str>, &'a RawValue>,
+    /// The JSON of each of its root fields by response name.
+    pub data: HashMap<Cow<'a, str>, &'a str>,
     /// Was `data` there? Without it the errors are of the request, and nothing has run.
     pub has_data: bool,
     /// Was `data` there, and null? Then a field that may not be null failed.
@@ -45,10 +47,53 @@ pub enum UpstreamResultError {
 /// use pillion::graphql::merge::read_upstream_result;
 ///
 /// let result = read_upstream_result(br#"{"data":{"a":1.10}}"#).unwrap();
-/// assert_eq!(result.data["a"].get(), "1.10");
+/// assert_eq!(result.data["a"], "1.10");
 /// assert!(read_upstream_result(b"<html>").is_err());
 /// ```
 pub fn read_upstream_result(body: &[u8]) -> Result<UpstreamResult<'_>, UpstreamResultError> {
+    let result = match read_well_formed(body) {
+        Some(result) => result,
+        None => read_any(body)?,
+    };
+    if !result.has_data && result.errors.is_empty() {
+        return Err(UpstreamResultError::Empty);
+    }
+    Ok(result)
+}
+
+/// Reads a response as nearly all are; `None` leaves it to [`read_any`], which knows what is wrong.
+fn read_well_formed(body: &[u8]) -> Option<UpstreamResult<'_>> {
+    let json = std::str::from_utf8(body).ok()?;
+    let bytes = json.as_bytes();
+    let (mut result, mut errors) = (UpstreamResult::default(), None);
+    let end = read_object(json, skip_space(bytes, 0), |key, start| match (key.as_ref(), bytes.get(start)?) {
+        ("data", b'{') if !result.has_data => {
+            result.has_data = true;
+            read_object(json, start, |key, start| {
+                let end = value_end(bytes, start)?;
+                result.data.insert(key, json.get(start..end)?);
+                Some(end)
+            })
+        }
+        ("errors", b'[') if errors.is_none() => {
+            let end = value_end(bytes, start)?;
+            errors = Some(serde_json::from_str::<Vec<&RawValue>>(json.get(start..end)?).ok()?);
+            Some(end)
+        }
+        ("extensions", b'{') if result.extensions.is_none() => {
+            let end = value_end(bytes, start)?;
+            result.extensions = Some(serde_json::from_str(json.get(start..end)?).ok()?);
+            Some(end)
+        }
+        ("data" | "errors" | "extensions", _) => None,
+        _ => value_end(bytes, start),
+    })?;
+    result.errors = errors.unwrap_or_default();
+    (skip_space(bytes, end) == bytes.len()).then_some(result)
+}
+
+/// Reads any response.
+fn read_any(body: &[u8]) -> Result<UpstreamResult<'_>, serde_json::Error> {
     #[derive(serde::Deserialize)]
     struct Envelope<'a> {
         // `Some(None)` is a null, `None` is absent.
@@ -59,16 +104,12 @@ pub fn read_upstream_result(body: &[u8]) -> Result<UpstreamResult<'_>, UpstreamR
         #[serde(borrow, default)]
         extensions: Option<&'a RawValue>,
     }
-    let context: Envelope<'_> = serde_json::from_slice(body)?;
-    let has_data = context.data.is_some();
-    if !has_data && context.errors.as_ref().is_none_or(Vec::is_empty) {
-        return Err(UpstreamResultError::Empty);
-    }
+    let Envelope { data, errors, extensions } = serde_json::from_slice(body)?;
     // Duplicate keys are the upstream's responsibility: the last one counts, as in most JSON parsers.
-    let data_is_null = matches!(context.data, Some(None));
-    let data = context.data.flatten().unwrap_or_default().into_iter().map(|(key, value)| (key.0, value)).collect();
-    let extensions = context.extensions.filter(|extensions| extensions.get().starts_with('{'));
-    Ok(UpstreamResult { data, has_data, data_is_null, errors: context.errors.unwrap_or_default(), extensions })
+    let (has_data, data_is_null) = (data.is_some(), matches!(data, Some(None)));
+    let data = data.flatten().unwrap_or_default().into_iter().map(|(key, value)| (key.0, value.get())).collect();
+    let extensions = extensions.filter(|extensions| extensions.get().starts_with('{'));
+    Ok(UpstreamResult { data, has_data, data_is_null, errors: errors.unwrap_or_default(), extensions })
 }
 
 /// `Option` alone takes a null for absent.
@@ -174,7 +215,7 @@ mod tests {
     fn the_upstreams_bytes_are_copied_and_keys_follow_the_document() {
         let upstream = r#" {"data" : {"b": 12345678901234567890.10 ,"a":{"x" : "\u00e9"}}, "extensions":{"t": 1.0}} "#;
         let response = read_upstream_result(upstream.as_bytes()).expect("a GraphQL response");
-        let value = |name: &str| response.data.get(name).map(|raw| Cow::Borrowed(raw.get()));
+        let value = |name: &str| response.data.get(name).map(|raw| Cow::Borrowed(*raw));
         let merged = Merged {
             data: Some(vec![("a", value("a")), ("act", Some("true".into())), ("b", value("b")), ("gone", None)]),
             errors: Vec::new(),

@@ -31,9 +31,16 @@ impl<'de> Deserialize<'de> for RawObject<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut seen = std::collections::HashSet::new();
-                let mut entries = Vec::new();
+                let mut entries: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
                 while let Some(Key(key)) = map.next_key()? {
-                    if !seen.insert(key.clone()) {
+                    if entries.len() == SMALL_OBJECT {
+                        seen = entries.iter().map(|(key, _)| key.clone()).collect();
+                    }
+                    let is_known = match entries.len() < SMALL_OBJECT {
+                        true => entries.iter().any(|(known, _)| *known == key),
+                        false => !seen.insert(key.clone()),
+                    };
+                    if is_known {
                         return Err(A::Error::custom(format_args!("the key {key:?} stands here twice")));
                     }
                     entries.push((key, map.next_value()?));
@@ -42,6 +49,18 @@ impl<'de> Deserialize<'de> for RawObject<'de> {
             }
         }
         deserializer.deserialize_map(RawObjectVisitor)
+    }
+}
+
+/// Members of an object up to which looking at each of them is cheaper than hashing a key.
+const SMALL_OBJECT: usize = 8;
+
+/// The value of `key`, as [`Map::get`] has it. Nothing is hashed if the object is small, as most are.
+#[must_use]
+pub fn member<'v>(object: &'v Map<String, Value>, key: &str) -> Option<&'v Value> {
+    match object.len() <= SMALL_OBJECT {
+        true => object.iter().find(|(name, _)| *name == key).map(|(_, value)| value),
+        false => object.get(key),
     }
 }
 
@@ -152,8 +171,7 @@ impl<'de> Visitor<'de> for StrictValue {
                 return text.parse::<Number>().map(Value::Number).map_err(A::Error::custom);
             }
             let value = entries.next_value_seed(StrictValue)?;
-            // Cheaper than an entry: most objects are small, and a map of none or one hashes nothing to look.
-            if object.contains_key(&key) {
+            if member(&object, &key).is_some() {
                 return Err(A::Error::custom(format_args!("the key {key:?} stands here twice")));
             }
             object.insert(key, value);

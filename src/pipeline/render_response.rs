@@ -387,7 +387,7 @@ impl<'f> RenderedResponse<'f> {
         }
         for UpstreamField { response_name, .. } in &part.fields {
             if let Some(value) = response.data.get(response_name.as_str()) {
-                self.set(response_name, Cow::Borrowed(value.get()));
+                self.set(response_name, Cow::Borrowed(value));
             }
         }
     }

@@ -171,8 +171,8 @@ fn masks(case: &Value) -> String {
         assert_columns(&query);
         lines.push(json!({ "engine": query, "variables": part.variables }).to_string());
     }
-    if let Some(own) = &plan.own_text {
-        assert_columns(own);
+    if let Some(own) = &plan.own {
+        let own = own.serialize().no_indent().to_string();
         lines.push(json!({ "own": own, "variables": plan.own_variables }).to_string());
     }
     lines.join("\n")
@@ -207,8 +207,8 @@ fn validation(case: &Value) -> String {
         Err(error) => return format!("error: {error}"),
     };
     let visible = schema::of_actions(&schema, &roots(), "user").expect("a schema");
-    let own = plan.own_text.unwrap_or_default();
-    match validate::validate(&visible.schema, &own, (&schema, "Query"), 20) {
+    let Some(own) = plan.own else { return "valid".into() };
+    match validate::validate(&visible.schema, &own, text(case, "document"), 20) {
         Ok(()) => "valid".into(),
         Err((diagnostics, _)) => {
             let place = |diagnostic: &document::SyntaxError| {
@@ -409,7 +409,7 @@ fn merging(case: &Value) -> String {
     let fields = case["fields"].as_array().expect("fields").iter().map(|name| name.as_str().expect("a name"));
     let value = |name: &str| match case["actions"][name].as_str() {
         Some(json) => Some(json.to_owned().into()),
-        None => answer.data.get(name).map(|raw| raw.get().into()),
+        None => answer.data.get(name).map(|raw| (*raw).into()),
     };
     let merged = Merged {
         data: (!answer.data_is_null).then(|| fields.map(|name| (name, value(name))).collect()),
