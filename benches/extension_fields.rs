@@ -127,7 +127,8 @@ fn beside_gateway(folder: &Path) -> Fallible<String> {
         for ((name, process, port), results) in peers.iter().zip(&mut results) {
             let url = format!("http://127.0.0.1:{port}{GRAPHQL}");
             let body = json!({ "query": DOCUMENT }).to_string();
-            let load = Load { url: &url, body: &body, is_new: false, connections: 32, pause_ms: 0, seconds };
+            let load =
+                Load { url: &url, body: &body, is_new: false, connections: 32, streams: 0, pause_ms: 0, seconds };
             let measured = load.measure(folder, OTHER_CPU, process)?;
             println!("round {round} · {name}: {:.0}/s", measured.per_second);
             results.push(measured);

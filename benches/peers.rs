@@ -33,9 +33,14 @@ pub enum Kind {
     Gateway,
     /// Its introspection is the upstream's, which it does not know.
     Unchecked,
+    /// The same, with a list of the documents that may be sent.
+    Listed,
     /// With so many actions.
     Pillion(usize),
 }
+
+/// A document with a field of the upstream and an action.
+pub const MIXED: &str = "{ items { id } act { ok } }";
 
 /// What is measured.
 pub struct Peer {
@@ -80,6 +85,7 @@ impl Peers {
         let (mut start, mut idle) = (Duration::ZERO, Vec::new());
         for (name, kind) in [
             ("Pillion, upstream unchecked", Kind::Unchecked),
+            ("Pillion, documents listed", Kind::Listed),
             ("Pillion, 1 action", Kind::Pillion(1)),
             ("Pillion, 100 actions", Kind::Pillion(100)),
             ("Pillion, 1,000 actions", Kind::Pillion(1000)),
@@ -93,7 +99,7 @@ impl Peers {
             idle.push(memory_kib(&process, "VmRSS")? as f64 / 1024.0);
             add(name, kind, port, process);
         }
-        let idle_mib = (idle.get(1).copied().unwrap_or_default(), idle.last().copied().unwrap_or_default());
+        let idle_mib = (idle.get(2).copied().unwrap_or_default(), idle.last().copied().unwrap_or_default());
         Ok(Self { all, start, idle_mib })
     }
 
@@ -205,8 +211,10 @@ fn write_metadata(folder: &Path, kind: Kind, upstream: &str, late: u16) -> Falli
         Kind::Pillion(actions) => (actions, "merged"),
         _ => (1, "upstream"),
     };
-    let folder = folder.join(format!("metadata-{actions}-{introspection}"));
-    fs::create_dir_all(&folder)?;
+    let listed = if kind == Kind::Listed { "all" } else { "off" };
+    let folder = folder.join(format!("metadata-{actions}-{introspection}-{listed}"));
+    fs::create_dir_all(folder.join("documents"))?;
+    fs::write(folder.join("documents/mixed.graphql"), MIXED)?;
     let mut yaml = String::from("actions:\n");
     let mut action = |name: &str, handler: &str| {
         writeln!(yaml, "  - {{name: {name}, definition: {{kind: synchronous, handler: 'http://{handler}'}}}}")
@@ -230,7 +238,7 @@ fn write_metadata(folder: &Path, kind: Kind, upstream: &str, late: u16) -> Falli
     let paths: String = FRESH.iter().map(|fresh| format!(", /{fresh}/graphql")).collect();
     let yaml = format!(
         "graphql_paths: [/graphql, /large/graphql, /writes/graphql, /sizes/graphql{paths}]\ndialect: standard\n\
-         introspection: {{ mode: {introspection} }}\nlimits: {{max_connections: 16384, max_request_body_size: 4MiB}}\n\
+         documents: {{ folder: documents, only: {listed} }}\nintrospection: {{ mode: {introspection} }}\nlimits: {{max_connections: 16384, max_request_body_size: 4MiB}}\n\
          actions: {{ checked: {{ before: '{{ items {{ id }} }}', require: [items] }} }}\n"
     );
     fs::write(folder.join("pillion.yaml"), yaml)?;

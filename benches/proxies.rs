@@ -26,7 +26,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use peers::{DELAYS, FRESH, Kind, OTHER_CPU, PLAIN_PINGORA, Peer, Peers, TYPES};
+use peers::{DELAYS, FRESH, Kind, MIXED, OTHER_CPU, PLAIN_PINGORA, Peer, Peers, TYPES};
 use picture::{Group, draw};
 use pillion_test_support::client::Client;
 use server::Server;
@@ -57,6 +57,8 @@ struct Scenario {
     is_new: bool,
     who: &'static [Who],
     connections: usize,
+    /// See [`Load::streams`].
+    streams: usize,
     pause_ms: usize,
     /// Is the plain proxy of the first scenario what it is compared with?
     base: Base,
@@ -68,6 +70,7 @@ enum Who {
     Plain,
     Gateways,
     Unchecked,
+    Listed,
     One,
     Hundred,
     Thousand,
@@ -82,7 +85,7 @@ enum Base {
     Nothing,
 }
 
-use Who::{Direct, Gateways, Hundred, One, Plain, Thousand, Unchecked};
+use Who::{Direct, Gateways, Hundred, Listed, One, Plain, Thousand, Unchecked};
 
 impl Who {
     fn is(self, kind: Kind) -> bool {
@@ -91,14 +94,13 @@ impl Who {
             Self::Plain => kind == Kind::Plain,
             Self::Gateways => kind == Kind::Gateway,
             Self::Unchecked => kind == Kind::Unchecked,
+            Self::Listed => kind == Kind::Listed,
             Self::One => kind == Kind::Pillion(1),
             Self::Hundred => kind == Kind::Pillion(100),
             Self::Thousand => kind == Kind::Pillion(1000),
         }
     }
 }
-
-const MIXED: &str = "{ items { id } act { ok } }";
 
 const PASS: Scenario = Scenario {
     name: "no action, 1 KB",
@@ -108,6 +110,7 @@ const PASS: Scenario = Scenario {
     is_new: false,
     who: &[Direct, Plain, Gateways, Unchecked, One, Hundred, Thousand],
     connections: 32,
+    streams: 0,
     pause_ms: 0,
     base: Base::Same,
 };
@@ -116,11 +119,23 @@ const OURS: Scenario = Scenario { who: &[Gateways, Unchecked, One, Hundred, Thou
 
 const FEW: &[Who] = &[Plain, One];
 
-const SCENARIOS: [Scenario; 12] = [
+const SCENARIOS: [Scenario; 13] = [
     PASS,
     Scenario { name: "no action, 100 KB", path: "/large/graphql", who: &[Direct, Plain, One, Thousand], ..PASS },
     Scenario { name: "one action", document: "{ act { ok } }", ..OURS },
-    Scenario { name: "mixed, warm plan", document: MIXED, ..OURS },
+    Scenario {
+        name: "mixed, warm plan",
+        document: MIXED,
+        who: &[Gateways, Unchecked, Listed, One, Hundred, Thousand],
+        ..OURS
+    },
+    Scenario {
+        name: "mixed, HTTP/2, 4 streams each",
+        document: MIXED,
+        streams: 4,
+        who: &[Unchecked, One, Thousand],
+        ..OURS
+    },
     Scenario { name: "mixed, cold plan", document: MIXED, is_new: true, who: &[Gateways, One, Thousand], ..OURS },
     Scenario {
         name: "mutation, three steps",
@@ -153,7 +168,7 @@ const SCENARIOS: [Scenario; 12] = [
 ];
 
 /// The one that changes how allocators treat all that comes after.
-const INTROSPECTIONS: usize = 11;
+const INTROSPECTIONS: usize = 12;
 
 /// What GraphiQL asks.
 const INTROSPECTION: &str = "query IntrospectionQuery { __schema { description queryType { name kind } \
@@ -246,6 +261,7 @@ impl Bench {
             body: &body.to_string(),
             is_new: scenario.is_new,
             connections: scenario.connections,
+            streams: scenario.streams,
             pause_ms: scenario.pause_ms,
             seconds: self.seconds,
         };
@@ -355,6 +371,7 @@ impl Bench {
                 body: &body,
                 is_new: true,
                 connections: PASS.connections,
+                streams: 0,
                 pause_ms: 0,
                 seconds: self.seconds,
             };

@@ -1,4 +1,4 @@
-//! Load by wrk, and what it and the system say of it.
+//! Load by wrk, or by h2load for HTTP/2, and what they and the system say of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,8 @@ pub struct Load<'l> {
     /// Is every body another one, by a comment at the end of its document?
     pub is_new: bool,
     pub connections: usize,
+    /// Streams of HTTP/2 on each connection at a time; none of them is HTTP/1.1.
+    pub streams: usize,
     /// How long each connection waits before its next request, in milliseconds.
     pub pause_ms: usize,
     pub seconds: u64,
@@ -35,16 +37,23 @@ pub struct Measured {
 impl Load<'_> {
     /// Puts it on `process`, from the processor `cpu`.
     pub fn measure(&self, folder: &Path, cpu: &str, process: &Process) -> Fallible<Measured> {
-        let script = self.write_script(folder)?;
         reset_peak_memory(process)?;
         let before = cpu_ticks(process)?;
+        let measured = if self.streams > 0 { self.h2load(folder, cpu)? } else { self.wrk(folder, cpu)? };
+        let ticks = cpu_ticks(process)? - before;
+        let requests = measured.per_second * self.seconds as f64;
+        let peak_mib = memory_kib(process, "VmHWM")? as f64 / 1024.0;
+        Ok(Measured { cpu_us: ticks * 10_000.0 / requests, peak_mib, ..measured })
+    }
+
+    fn wrk(&self, folder: &Path, cpu: &str) -> Fallible<Measured> {
+        let script = self.write_script(folder)?;
         let output = Command::new("taskset")
             .args(["--cpu-list", cpu, "wrk", "--threads", "1", "--timeout", "10s"])
             .args(["--connections", &self.connections.to_string(), "--duration", &format!("{}s", self.seconds)])
             .arg("--script")
             .args([script.as_os_str(), self.url.as_ref()])
             .output()?;
-        let ticks = cpu_ticks(process)? - before;
         let said = String::from_utf8(output.stdout)?;
         let figures = said.lines().find_map(|line| line.strip_prefix("FIGURES "));
         let figures = figures.ok_or_else(|| format!("wrk said {said}{}", String::from_utf8_lossy(&output.stderr)))?;
@@ -53,14 +62,35 @@ impl Load<'_> {
         if errors > 0.0 || requests == 0.0 {
             return Err(format!("{errors} of {requests} requests to {} went wrong", self.url).into());
         }
-        Ok(Measured {
-            per_second: requests * 1e6 / microseconds,
-            p50_ms: p50 / 1e3,
-            p99_ms: p99 / 1e3,
-            p999_ms: p999 / 1e3,
-            cpu_us: ticks * 10_000.0 / requests,
-            peak_mib: memory_kib(process, "VmHWM")? as f64 / 1024.0,
-        })
+        let [p50_ms, p99_ms, p999_ms] = [p50, p99, p999].map(|microseconds| microseconds / 1e3);
+        Ok(Measured { per_second: requests * 1e6 / microseconds, p50_ms, p99_ms, p999_ms, ..Measured::default() })
+    }
+
+    /// With a line for each request in a file: when it began, its status, and how long it took in microseconds.
+    fn h2load(&self, folder: &Path, cpu: &str) -> Fallible<Measured> {
+        let (body, log) = (folder.join("body.json"), folder.join("h2load.log"));
+        fs::write(&body, self.body)?;
+        // It appends.
+        fs::write(&log, "")?;
+        let output = Command::new("taskset")
+            .args(["--cpu-list", cpu, "h2load", "--threads=1", "--header=content-type: application/json"])
+            .args([format!("--clients={}", self.connections), format!("--max-concurrent-streams={}", self.streams)])
+            .args([format!("--duration={}", self.seconds), format!("--data={}", body.display())])
+            .args([format!("--log-file={}", log.display()), self.url.to_owned()])
+            .output()?;
+        let lines = fs::read_to_string(&log)?;
+        let times = lines.lines().map(|line| match line.split('\t').collect::<Vec<_>>()[..] {
+            [_, "200", time] => Ok(time.parse::<f64>()?),
+            _ => Err(format!("a request to {} went wrong: {line}", self.url).into()),
+        });
+        let mut times = times.collect::<Fallible<Vec<f64>>>()?;
+        if times.is_empty() {
+            return Err(format!("h2load said {}", String::from_utf8_lossy(&output.stdout)).into());
+        }
+        times.sort_by(f64::total_cmp);
+        let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize] / 1e3;
+        let per_second = times.len() as f64 / self.seconds as f64;
+        Ok(Measured { per_second, p50_ms: at(0.5), p99_ms: at(0.99), p999_ms: at(0.999), ..Measured::default() })
     }
 
     fn write_script(&self, folder: &Path) -> Fallible<PathBuf> {

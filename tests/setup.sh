@@ -106,6 +106,7 @@ esac
 if [ "$part" = bench ]; then
   need nginx nginx-light
   need wrk wrk
+  need h2load nghttp2-client
   need taskset util-linux
 fi
 install_debian_packages
