@@ -2,8 +2,11 @@
 
 mod clock;
 pub(crate) mod ephemeral_volume;
+mod finished_together;
+mod group_commit;
 pub(crate) mod job;
 pub(crate) mod postgres;
+mod postgres_results;
 pub(crate) mod redact;
 pub(crate) mod retry;
 pub(crate) mod sqlite;

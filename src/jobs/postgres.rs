@@ -4,11 +4,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Notify, Semaphore};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Row};
 use uuid::Uuid;
 
+use crate::jobs::finished_together::{Finished, FinishedTogether};
 use crate::jobs::job::{Claim, Count, Filter, Job, NewJob, Of, Outcome, Requeued, Status, TokenDigest};
 use crate::jobs::store::{JobStore, PURGE_MAX, StoreError};
 use crate::postgres::{Database, DatabaseError, in_time};
@@ -70,7 +72,7 @@ const COLUMNS: &str = "id, action_name, input_payload, request_headers, session_
 const CHANNEL: &str = "pillion_jobs";
 
 /// Notifies all replicas of the end of a job.
-const ENDED_CHANNEL: &str = "pillion_jobs_ended";
+pub(super) const ENDED_CHANNEL: &str = "pillion_jobs_ended";
 
 /// Connections at one time, those for listening left out.
 const CONNECTIONS: usize = 8;
@@ -83,6 +85,7 @@ pub struct PostgresStore {
     database: Database,
     slots: Semaphore,
     idle: Mutex<Vec<Client>>,
+    finished: FinishedTogether,
 }
 
 impl From<DatabaseError> for StoreError {
@@ -110,7 +113,12 @@ impl PostgresStore {
         if edition > EDITION {
             return Err(StoreError(format!("pillion.action_log was made by a newer program (edition {edition})")));
         }
-        Ok(Self { database, slots: Semaphore::new(CONNECTIONS), idle: Mutex::new(vec![client]) })
+        Ok(Self {
+            database,
+            slots: Semaphore::new(CONNECTIONS),
+            idle: Mutex::new(vec![client]),
+            finished: FinishedTogether::default(),
+        })
     }
 
     /// Is there a table of jobs? Nothing is made.
@@ -125,7 +133,10 @@ impl PostgresStore {
     }
 
     /// Does something with a connection. One that failed is not used again.
-    async fn with<T>(&self, work: impl AsyncFnOnce(&Client) -> Result<T, DatabaseError>) -> Result<T, StoreError> {
+    pub(super) async fn with<T>(
+        &self,
+        work: impl AsyncFnOnce(&Client) -> Result<T, DatabaseError>,
+    ) -> Result<T, StoreError> {
         let busy = || StoreError("all its connections are in use".into());
         let slot = tokio::time::timeout(ENQUEUE_TIMEOUT, self.slots.acquire()).await;
         let _slot = slot.map_err(|_| busy())?.map_err(|_| busy())?;
@@ -204,7 +215,7 @@ fn rows(limit: usize) -> i64 {
 }
 
 /// The parts of an outcome: status, value, errors.
-fn parts(outcome: &Outcome) -> (&'static str, Option<&str>, Option<&str>) {
+pub(super) fn parts(outcome: &Outcome) -> (&'static str, Option<&str>, Option<&str>) {
     match outcome {
         Outcome::Completed(value) => ("completed", Some(value), None),
         Outcome::Failed(errors) => ("error", None, Some(errors)),
@@ -307,7 +318,19 @@ impl JobStore for PostgresStore {
     }
 
     async fn finish(&self, id: Uuid, fencing_token: i32, outcome: &Outcome) -> Result<bool, StoreError> {
-        self.end(id, "fencing_token = $2 and completion_digest is null", &fencing_token, outcome).await
+        let mut stored = self.finished.add(Finished { id, fencing_token, outcome: outcome.clone() });
+        let _turn = self.finished.turn.lock().await;
+        loop {
+            // Who had the turn before may have stored it.
+            match stored.try_recv() {
+                Ok(stored) => return stored,
+                Err(TryRecvError::Closed) => return Err(StoreError("who stored it was interrupted".into())),
+                Err(TryRecvError::Empty) => {}
+            }
+            let batch = self.finished.take();
+            let ended = self.end_all(&batch.finished).await;
+            self.finished.tell(batch, &ended);
+        }
     }
 
     async fn retry(&self, id: Uuid, fencing_token: i32, pause: Duration, errors: &str) -> Result<bool, StoreError> {

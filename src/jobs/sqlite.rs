@@ -1,6 +1,7 @@
 //! The job store in one SQLite file, for a single replica.
 
 use std::fs::{File, Permissions};
+use std::iter;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -14,6 +15,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::jobs::clock::Clock;
+use crate::jobs::group_commit::{CHANGES_MAX, Change, Changed, Work, commit_together};
 use crate::jobs::job::{Claim, Count, Filter, Job, NewJob, Of, Outcome, Requeued, Status, TokenDigest};
 use crate::jobs::store::{JobStore, PURGE_MAX, StoreError};
 
@@ -64,9 +66,7 @@ const LATEST: &str = "select max(coalesce((select max(response_received_at) from
 const COLUMNS: &str = "id, action_name, input_payload, request_headers, session_variables, response_payload, errors, \
                        created_at, status, attempts, failures, fencing_token, lost_leases";
 
-type Work = Box<dyn FnOnce(&mut Connection) + Send>;
-
-/// The log. All work is done by one thread, in the order in which it comes.
+/// The log. All work is done by one thread, in the order in which it comes; changes that wait are committed together.
 pub struct SqliteStore {
     work: mpsc::Sender<Work>,
     clock: Clock,
@@ -112,16 +112,31 @@ impl SqliteStore {
         Ok(Self { work, clock, _lock: lock })
     }
 
-    async fn run<T: Send + 'static>(
+    /// Reads, or does what cannot be done in a transaction.
+    async fn alone<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (sender, receiver) = oneshot::channel();
-        let ended = || StoreError("its thread has ended".into());
         // Sending fails only if the caller has stopped waiting.
-        let work: Work = Box::new(move |connection| drop(sender.send(work(connection))));
-        self.work.send(work).map_err(|_| ended())?;
-        Ok(receiver.await.map_err(|_| ended())??)
+        let work = Box::new(move |connection: &mut Connection| drop(sender.send(work(connection))));
+        self.work.send(Work::Alone(work)).map_err(|_| not_done())?;
+        Ok(receiver.await.map_err(|_| not_done())??)
+    }
+
+    /// Changes something, in one transaction with others that wait. It is on the disk once this returns.
+    async fn apply<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        let change: Change = Box::new(move |connection| {
+            let done = connection.and_then(|connection| Ok(change(connection)?));
+            // Sending fails only if the caller has stopped waiting.
+            Changed { is_made: done.is_ok(), tell: Box::new(|committed| drop(sender.send(committed.and(done)))) }
+        });
+        self.work.send(Work::Change(change)).map_err(|_| not_done())?;
+        receiver.await.map_err(|_| not_done())?
     }
 
     /// The conditions of a filter, as values for [`FITS`].
@@ -132,8 +147,12 @@ impl SqliteStore {
 
     /// Changes one row; returns whether there was one.
     async fn change(&self, sql: &'static str, params: impl Params + Send + 'static) -> Result<bool, StoreError> {
-        self.run(move |connection| Ok(connection.prepare_cached(sql)?.execute(params)? > 0)).await
+        self.apply(move |connection| Ok(connection.prepare_cached(sql)?.execute(params)? > 0)).await
     }
+}
+
+fn not_done() -> StoreError {
+    StoreError("its thread has ended".into())
 }
 
 /// Runs the work that arrives, and wipes deleted rows from the disk when nothing has arrived for a moment, or after a
@@ -149,7 +168,7 @@ fn do_all(queue: &mpsc::Receiver<Work>, connection: &mut Connection) {
         match next {
             Ok(work) => {
                 let before = connection.total_changes();
-                work(connection);
+                do_waiting(queue, connection, work);
                 if connection.total_changes() != before {
                     changed_since.get_or_insert_with(Instant::now);
                 }
@@ -163,6 +182,28 @@ fn do_all(queue: &mpsc::Receiver<Work>, connection: &mut Connection) {
                 }
             }
         }
+    }
+}
+
+/// Does `first`, and what waits behind it at this moment.
+fn do_waiting(queue: &mpsc::Receiver<Work>, connection: &mut Connection, first: Work) {
+    let mut changes: Vec<Change> = Vec::new();
+    for work in iter::once(first).chain(queue.try_iter()).take(CHANGES_MAX) {
+        match work {
+            Work::Change(change) => changes.push(change),
+            // It sees what was changed before it.
+            Work::Alone(work) => {
+                commit_waiting(connection, &mut changes);
+                work(connection);
+            }
+        }
+    }
+    commit_waiting(connection, &mut changes);
+}
+
+fn commit_waiting(connection: &mut Connection, changes: &mut Vec<Change>) {
+    if !changes.is_empty() {
+        commit_together(connection, std::mem::take(changes));
     }
 }
 
@@ -288,30 +329,27 @@ fn parts(outcome: &Outcome) -> (&'static str, Option<String>, Option<String>) {
 impl JobStore for SqliteStore {
     async fn insert(&self, jobs: &[NewJob]) -> Result<(), StoreError> {
         let (jobs, clock) = (jobs.to_vec(), self.clock);
-        self.run(move |connection| {
-            let transaction = connection.transaction()?;
-            {
-                let mut insert = transaction.prepare_cached(
-                    "insert into action_log (id, action_name, input_payload, request_headers, session_variables, \
-                     created_at, status, run_after, expires_at) values (?1, ?2, ?3, ?4, ?5, ?6, 'created', ?6, ?7)",
-                )?;
-                for job in &jobs {
-                    let id = job.id.to_string();
-                    let (now, end) = (clock.now(), clock.after(job.lifetime));
-                    insert.execute(params![id, job.action, job.payload, job.headers, job.session, now, end])?;
-                }
+        self.apply(move |connection| {
+            let mut insert = connection.prepare_cached(
+                "insert into action_log (id, action_name, input_payload, request_headers, session_variables, \
+                 created_at, status, run_after, expires_at) values (?1, ?2, ?3, ?4, ?5, ?6, 'created', ?6, ?7)",
+            )?;
+            for job in &jobs {
+                let id = job.id.to_string();
+                let (now, end) = (clock.now(), clock.after(job.lifetime));
+                insert.execute(params![id, job.action, job.payload, job.headers, job.session, now, end])?;
             }
-            transaction.commit()
+            Ok(())
         })
         .await
     }
 
     async fn forget(&self) -> Result<(), StoreError> {
-        self.run(|connection| forget(connection)).await
+        self.alone(|connection| forget(connection)).await
     }
 
     async fn find(&self, id: Uuid) -> Result<Option<Job>, StoreError> {
-        self.run(move |connection| {
+        self.alone(move |connection| {
             let sql = format!("select {COLUMNS} from action_log where id = ?1");
             connection.prepare_cached(&sql)?.query_row(params![id.to_string()], read).optional()
         })
@@ -320,7 +358,7 @@ impl JobStore for SqliteStore {
 
     async fn ended_of(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
         let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
-        self.run(move |connection| {
+        self.alone(move |connection| {
             let sql = format!(
                 "select id from action_log where id in ({}) and status in ('completed', 'error')",
                 vec!["?"; ids.len()].join(", ")
@@ -335,7 +373,7 @@ impl JobStore for SqliteStore {
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<Job>, StoreError> {
         let (claim, clock) = (claim.clone(), self.clock);
-        self.run(move |connection| {
+        self.apply(move |connection| {
             let (of, names) = match claim.of {
                 Of::Action(name) => ("= ?4".to_owned(), vec![name]),
                 Of::AllBut(names) => {
@@ -366,22 +404,18 @@ impl JobStore for SqliteStore {
 
     async fn renew(&self, held: &[(Uuid, i32)], lease: Duration) -> Result<Vec<Uuid>, StoreError> {
         let (held, clock) = (held.to_vec(), self.clock);
-        self.run(move |connection| {
-            let transaction = connection.transaction()?;
+        self.apply(move |connection| {
             let mut kept = Vec::with_capacity(held.len());
-            {
-                let mut statement = transaction.prepare_cached(
-                    "update action_log set lease_until = ?3 where id = ?1 and fencing_token = ?2 and status = 'processing' \
-                     and completion_digest is null",
-                )?;
-                let until = clock.after(lease);
-                for (id, fencing_token) in held {
-                    if statement.execute((id.to_string(), fencing_token, until))? > 0 {
-                        kept.push(id);
-                    }
+            let mut statement = connection.prepare_cached(
+                "update action_log set lease_until = ?3 where id = ?1 and fencing_token = ?2 and status = 'processing' \
+                 and completion_digest is null",
+            )?;
+            let until = clock.after(lease);
+            for (id, fencing_token) in held {
+                if statement.execute((id.to_string(), fencing_token, until))? > 0 {
+                    kept.push(id);
                 }
             }
-            transaction.commit()?;
             Ok(kept)
         })
         .await
@@ -422,7 +456,7 @@ impl JobStore for SqliteStore {
 
     async fn awaiting(&self, id: Uuid, digest: &TokenDigest) -> Result<Option<Job>, StoreError> {
         let (digest, now) = (digest.to_vec(), self.clock.now());
-        self.run(move |connection| {
+        self.alone(move |connection| {
             let sql = format!(
                 "select {COLUMNS} from action_log where id = ?1 and completion_digest = ?2 \
                  and status = 'processing' and lease_until > ?3"
@@ -442,7 +476,7 @@ impl JobStore for SqliteStore {
 
     async fn expire(&self, too_late: &str, never_reported: &str) -> Result<u64, StoreError> {
         let (too_late, never_reported, now) = (too_late.to_owned(), never_reported.to_owned(), self.clock.now());
-        self.run(move |connection| {
+        self.apply(move |connection| {
             let sql = "update action_log set status = 'error', response_received_at = ?1, lease_until = null, \
                        request_headers = '{}', errors = iif(completion_digest is null, ?2, ?3), \
                        completion_digest = null \
@@ -456,7 +490,7 @@ impl JobStore for SqliteStore {
 
     async fn list(&self, filter: &Filter, limit: usize) -> Result<Vec<Job>, StoreError> {
         let (action, status, before) = self.bounds(filter);
-        self.run(move |connection| {
+        self.alone(move |connection| {
             let sql = format!("select {COLUMNS} from action_log where {FITS} order by created_at desc limit ?4");
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let mut statement = connection.prepare_cached(&sql)?;
@@ -467,7 +501,7 @@ impl JobStore for SqliteStore {
 
     async fn requeue(&self, id: Uuid, lifetime: Duration, force: bool) -> Result<Requeued, StoreError> {
         let expires_at = self.clock.after(lifetime);
-        self.run(move |connection| {
+        self.apply(move |connection| {
             let sql = "update action_log set status = 'created', failures = 0, lost_leases = 0, run_after = 0, \
                        expires_at = ?2, response_payload = null, errors = null, response_received_at = null \
                        where id = ?1 and (status = 'error' or status = 'completed' and ?3)";
@@ -491,7 +525,7 @@ impl JobStore for SqliteStore {
 
     async fn purge(&self, filter: &Filter, ended_only: bool, limit: usize) -> Result<u64, StoreError> {
         let (action, status, before) = self.bounds(filter);
-        self.run(move |connection| {
+        self.apply(move |connection| {
             let ended = if ended_only { "and status in ('completed', 'error')" } else { "" };
             let sql =
                 format!("delete from action_log where id in (select id from action_log where {FITS} {ended} limit ?4)");
@@ -504,7 +538,7 @@ impl JobStore for SqliteStore {
 
     async fn drop_all_but(&self, newest: usize) -> Result<u64, StoreError> {
         let newest = i64::try_from(newest).unwrap_or(i64::MAX);
-        self.run(move |connection| {
+        self.apply(move |connection| {
             let sql = "delete from action_log where id in (select id from action_log \
                        where status in ('completed', 'error') order by response_received_at desc limit ?2 offset ?1)";
             let count = connection.prepare_cached(sql)?.execute(params![newest, PURGE_MAX])?;
@@ -515,7 +549,7 @@ impl JobStore for SqliteStore {
 
     async fn counts(&self) -> Result<Vec<Count>, StoreError> {
         let now = self.clock.now();
-        self.run(move |connection| {
+        self.alone(move |connection| {
             let sql = "select action_name, status, count(*), min(created_at), \
                        sum(octet_length(input_payload) + octet_length(request_headers) + octet_length(session_variables)) \
                        from action_log \
