@@ -8,6 +8,7 @@
 
 use std::io;
 use std::io::Write;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -17,6 +18,7 @@ use http::header::{HeaderMap, HeaderValue};
 use tokio::sync::Semaphore;
 
 use crate::protocol::content_coding::ContentCoding;
+use crate::request::encoded_body::ReusedBody;
 
 /// Longer bodies are compressed on a thread of their own: a thread that serves requests is held up by less than a
 /// millisecond.
@@ -35,18 +37,36 @@ const BROTLI_QUALITY: u32 = 3;
 /// A window of 256 KiB.
 const BROTLI_WINDOW_LOG: u32 = 18;
 
-/// Compresses `body` if the client's `request` headers accept it, and declares that in `headers`.
-pub(crate) async fn compress(request: &HeaderMap, headers: &mut HeaderMap, body: Bytes) -> Bytes {
+/// Compresses `body` if the client's `request` headers accept it, and declares that in `headers`. If it is `reused`, what
+/// it became is remembered there.
+pub(crate) async fn compress(
+    request: &HeaderMap,
+    headers: &mut HeaderMap,
+    body: Bytes,
+    reused: Option<Arc<ReusedBody>>,
+) -> Bytes {
     if headers.contains_key(header::CONTENT_ENCODING) {
         return body;
     }
     headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     let Some(coding) = ContentCoding::negotiate(request) else { return body };
-    match encode_here_or_there(coding, &body).await {
+    let reused = reused.filter(|reused| reused.is(&body));
+    let known = reused.as_ref().and_then(|reused| reused.encoded(coding)).cloned();
+    let encoded = match known {
+        Some(known) => Some(known),
+        None => {
+            let encoded = encode_here_or_there(coding, &body).await;
+            if let (Some(reused), Some(encoded)) = (&reused, &encoded) {
+                reused.keep(coding, encoded);
+            }
+            encoded.map(Bytes::from)
+        }
+    };
+    match encoded {
         Some(encoded) if encoded.len() < body.len() => {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
             headers.insert(header::CONTENT_LENGTH, encoded.len().into());
-            Bytes::from(encoded)
+            encoded
         }
         _ => body,
     }
@@ -91,7 +111,7 @@ mod tests {
     async fn compressed(accept: &'static str, body: &Bytes) -> (Option<Encoding>, Bytes, HeaderMap) {
         let request = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(accept))]);
         let mut headers = HeaderMap::new();
-        let encoded = compress(&request, &mut headers, body.clone()).await;
+        let encoded = compress(&request, &mut headers, body.clone(), None).await;
         let encoding = headers.contains_key(header::CONTENT_ENCODING).then(|| Encoding::of(&headers).expect("known"));
         (encoding, encoded, headers)
     }
@@ -123,7 +143,7 @@ mod tests {
         }
         let mut headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"))]);
         let request = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static("zstd"))]);
-        assert_eq!(compress(&request, &mut headers, body.clone()).await, body);
+        assert_eq!(compress(&request, &mut headers, body.clone(), None).await, body);
         assert_eq!(headers.len(), 1);
     }
 }

@@ -57,10 +57,10 @@ pub(crate) async fn write(
     }
     let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut headers = headers(&response, manner);
-    let mut body = Bytes::from(if downstream.head().method == Method::HEAD { Vec::new() } else { response.body });
+    let mut body = if downstream.head().method == Method::HEAD { Bytes::new() } else { response.body };
     if body.len() >= manner.compressed_from {
         // Boxed: otherwise every response carries the size of this future.
-        body = Box::pin(compress(&downstream.head().headers, &mut headers, body)).await;
+        body = Box::pin(compress(&downstream.head().headers, &mut headers, body, response.reused)).await;
     }
     let (mut body, _share) = shared(body, share);
     downstream.write_head(status, headers.iter()).await?;

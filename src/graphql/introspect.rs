@@ -21,13 +21,13 @@ use crate::graphql::schema::RoleSchema;
 use crate::graphql::selection::collect;
 
 /// One root field of introspection, compiled for the variables of a request.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Introspection {
     root: Root,
     selected: Vec<IntrospectionSelection>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 enum Root {
     /// `__schema`
     Schema,
@@ -36,7 +36,7 @@ enum Root {
 }
 
 /// A field of an introspection type, in the words of the specification.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct IntrospectionSelection {
     /// Its key in the response with quotes and colon.
     key: String,

@@ -1,13 +1,18 @@
-//! Serves a field of introspection from the merged schema.
+//! Serves introspection from the merged schema, or what was rendered of it before.
 
 use std::sync::Arc;
 
+use crate::execution::authorize_plan::AuthorizedCalls;
 use crate::execution::context::ExecutionContext;
 use crate::graphql::coerce::Variables;
 use crate::graphql::collect_fields::root_fields;
 use crate::graphql::introspect::{Introspection, IntrospectionError};
+use crate::graphql::plan::{FieldSource, PlannedField};
 use crate::graphql::{document, introspect};
 use crate::model::limits::Limits;
+use crate::request::encoded_body::ReusedBody;
+use crate::request::response::{Response, SUCCESS};
+use crate::runtime::introspection_cache::{IntrospectionField, IntrospectionKey};
 use crate::runtime::schema_cache::MergedSchema;
 use crate::upstream::introspect::document_text;
 
@@ -38,6 +43,59 @@ pub(crate) async fn run(
                 return written;
             }
         }
+    }
+}
+
+/// A response that consists of introspection alone.
+pub(crate) struct CacheableResponse<'e> {
+    execution: &'e ExecutionContext<'e>,
+    key: IntrospectionKey,
+}
+
+impl<'e> CacheableResponse<'e> {
+    /// `None` if anything else is in the response.
+    #[must_use]
+    pub(crate) fn of(execution: &'e ExecutionContext<'e>, allowed: &AuthorizedCalls) -> Option<Self> {
+        let (plan, merged_schema) = (execution.plan, execution.merged?.id);
+        if plan.introspections.is_empty() || plan.sites.is_some() {
+            return None;
+        }
+        let field = |field: &PlannedField| {
+            let what = match field.owner {
+                FieldSource::Introspection(index) => {
+                    IntrospectionField::Compiled(Arc::clone(allowed.introspections.get(index)?))
+                }
+                FieldSource::TypeName => IntrospectionField::TypeName,
+                FieldSource::Upstream(_) | FieldSource::Action(_) => return None,
+            };
+            Some((field.response_name.clone(), what))
+        };
+        let fields = plan.fields.iter().map(field).collect::<Option<_>>()?;
+        Some(Self { execution, key: IntrospectionKey { merged_schema, fields } })
+    }
+
+    /// It as it was rendered before, if there is memory for it: a client that reads slowly holds it.
+    #[must_use]
+    pub(crate) fn rendered_before(&self) -> Option<Response> {
+        let Self { execution, key } = self;
+        let found = execution.snapshot.schema_cache.rendered.get(key);
+        let found = found.filter(|body| execution.context.charge(body.plain().len()).is_ok());
+        let outcome = if found.is_some() { "hit" } else { "miss" };
+        execution.services.metrics.introspection_cache_lookups.with_label_values(&[outcome]).inc();
+        found.map(Response::reusing)
+    }
+
+    /// Remembers it, if it is without errors.
+    pub(crate) fn remember(self, response: &mut Response) {
+        if response.outcome != SUCCESS {
+            return;
+        }
+        let body = Arc::new(ReusedBody::new(response.body.clone()));
+        response.reused = Some(Arc::clone(&body));
+        let rendered = &self.execution.snapshot.schema_cache.rendered;
+        rendered.insert(self.key, body);
+        let bytes = i64::try_from(rendered.bytes()).unwrap_or(i64::MAX);
+        self.execution.services.metrics.introspection_cache_bytes.set(bytes);
     }
 }
 

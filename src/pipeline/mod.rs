@@ -10,6 +10,7 @@ use crate::auth::authenticated::Authenticated;
 use crate::documents::enforcement::Enforcement;
 use crate::execution::authorize_plan::{AuthorizedCalls, authorize};
 use crate::execution::authorized_extensions::AuthorizedExtensions;
+use crate::execution::context::ExecutionContext;
 use crate::execution::denied_actions::denied_actions;
 use crate::execution::prepared_request::{Execution, PreparedRequest, register};
 use crate::execution::{call_cost, spans};
@@ -22,6 +23,7 @@ use crate::model::json::RawObject;
 use crate::model::replay::Replay;
 use crate::model::request::GraphqlRequest;
 use crate::pipeline::extension_schema::CallersSchema;
+use crate::pipeline::step_result::{Outcome, bytes_of};
 use crate::pipeline::validate::ValidationContext;
 use crate::request::context::RequestContext;
 use crate::request::rejection::Rejection;
@@ -210,7 +212,7 @@ async fn run(
     context.release(cost.passing);
     times.validate = ended(&mut clock, "validate", &phases.validate);
     let (operation_name, plan) = (plan.operation.name.as_deref(), &plan.plan);
-    let execution = crate::execution::context::ExecutionContext {
+    let execution = ExecutionContext {
         services,
         snapshot,
         context,
@@ -223,20 +225,19 @@ async fn run(
         upstream_time: RunningTime::default(),
         handler_time: RunningTime::default(),
     };
-    let outcome = crate::pipeline::run_steps::run(&execution, &allowed).await;
-    ended(&mut clock, "run", &phases.run);
-    (times.upstream, times.handlers) = (execution.upstream_time.total(), execution.handler_time.total());
-    // A write that happened must not look as if it had not.
-    if let (Err(no_room), OperationKind::Query) =
-        (context.charge(crate::pipeline::step_result::bytes_of(&outcome)), plan.kind)
-    {
-        return Err(no_room.into());
-    }
-    let root_type = snapshot.catalog.roots.of(plan.kind);
-    let may_be_null = |part: &UpstreamOperation| upstream_operation::may_be_null(&execution, part);
-    let finished =
-        crate::pipeline::render_response::Finished { plan, root_type, outcome: &outcome, may_be_null: &may_be_null };
-    let mut response = crate::pipeline::render_response::respond(snapshot.catalog.dialect, &finished);
+    let cacheable = introspection::CacheableResponse::of(&execution, &allowed);
+    let rendered_before = cacheable.as_ref().and_then(introspection::CacheableResponse::rendered_before);
+    let mut response = match rendered_before {
+        Some(response) => response,
+        None => {
+            let outcome = crate::pipeline::run_steps::run(&execution, &allowed).await;
+            ended(&mut clock, "run", &phases.run);
+            (times.upstream, times.handlers) = (execution.upstream_time.total(), execution.handler_time.total());
+            let mut response = respond(&execution, &outcome)?;
+            cacheable.into_iter().for_each(|cacheable| cacheable.remember(&mut response));
+            response
+        }
+    };
     if response.upstream_rejected {
         validate::revalidate(services, snapshot, context, session);
     }
@@ -258,6 +259,21 @@ async fn run(
     let is_ours = prepared.concern.action || plan.sites.is_some();
     response.kind = if is_ours { RequestKind::Action } else { RequestKind::Introspection };
     Ok(Execution::Response(response))
+}
+
+/// Renders the results of a plan's steps.
+///
+/// # Errors
+/// When there is no memory for the response to a query. A write that happened must not look as if it had not.
+fn respond(execution: &ExecutionContext<'_>, outcome: &Outcome) -> Result<Response, Rejection> {
+    let (plan, catalog) = (execution.plan, &execution.snapshot.catalog);
+    if let (Err(no_room), OperationKind::Query) = (execution.context.charge(bytes_of(outcome)), plan.kind) {
+        return Err(no_room.into());
+    }
+    let may_be_null = |part: &UpstreamOperation| upstream_operation::may_be_null(execution, part);
+    let root_type = catalog.roots.of(plan.kind);
+    let finished = render_response::Finished { plan, root_type, outcome, may_be_null: &may_be_null };
+    Ok(render_response::respond(catalog.dialect, &finished))
 }
 
 /// Does the response consist of the results of handler calls alone?

@@ -84,7 +84,7 @@ pub(crate) fn element(
         let error = UpstreamError::NotGraphql { status: response.status.as_u16() };
         return reject(dialect, context, &Rejection::upstream(&error, may_write()));
     }
-    Response::new(200, response.body.to_vec(), "success")
+    Response::new(200, response.body.clone(), "success")
 }
 
 /// The response to a batch. A cookie could not be attributed to an element, so there are none, as in Hasura.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -46,7 +47,7 @@ pub(crate) async fn run<F: Future<Output = bool>>(
     payload: &str,
     send: impl Fn(SubscriptionMessage) -> F,
 ) {
-    let mut last: Option<Vec<u8>> = None;
+    let mut last: Option<Bytes> = None;
     let mut pause = LOOK_MIN;
     loop {
         // Boxed: otherwise a waiting subscription carries the size of this future.

@@ -215,7 +215,7 @@ impl UpstreamSubscription<'_> {
         let mut response = respond(snapshot.catalog.dialect, &finished);
         clock.ended(&phases.respond);
         self.record(&mut response, &context);
-        String::from_utf8(response.body).unwrap_or_default()
+        String::from_utf8(response.body.into()).unwrap_or_default()
     }
 
     fn record(&self, response: &mut Response, context: &RequestContext) {

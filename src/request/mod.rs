@@ -1,6 +1,7 @@
 //! The request context, responses and rejections: types without behaviour that the whole pipeline shares.
 
 pub(crate) mod context;
+pub(crate) mod encoded_body;
 pub(crate) mod freshness;
 pub(crate) mod live_dependencies;
 pub(crate) mod rejection;

@@ -1,7 +1,11 @@
 //! A rendered response, ready to be sent.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 
+use crate::request::encoded_body::ReusedBody;
 use crate::request::step_times::StepTimes;
 use crate::telemetry::request_kind::RequestKind;
 
@@ -14,7 +18,9 @@ pub(crate) struct Response {
     /// The HTTP status.
     pub status: u16,
     /// JSON.
-    pub body: Vec<u8>,
+    pub body: Bytes,
+    /// The same body with its encoded forms, if it is sent again and again.
+    pub reused: Option<Arc<ReusedBody>>,
     /// Cookies of handlers, of the upstream and of the auth hook, and other headers that handlers may send to the
     /// client.
     pub headers: ClientHeaders,
@@ -39,10 +45,11 @@ pub(crate) struct Response {
 impl Response {
     /// A response without headers of others.
     #[must_use]
-    pub(crate) fn new(status: u16, body: Vec<u8>, outcome: &'static str) -> Self {
+    pub(crate) fn new(status: u16, body: impl Into<Bytes>, outcome: &'static str) -> Self {
         Self {
             status,
-            body,
+            body: body.into(),
+            reused: None,
             headers: ClientHeaders::new(),
             allow: None,
             outcome,
@@ -53,6 +60,12 @@ impl Response {
             upstream_rejected: false,
             times: StepTimes::default(),
         }
+    }
+
+    /// A successful response to introspection, which may have been sent before.
+    #[must_use]
+    pub(crate) fn reusing(body: Arc<ReusedBody>) -> Self {
+        Self { reused: Some(Arc::clone(&body)), ..Self::new(200, body.plain().clone(), SUCCESS) }
     }
 }
 

@@ -245,6 +245,6 @@ async fn send_result(
 ) -> pingora::Result<bool> {
     context.response_type = ResponseType::Json;
     let result = render(response.status, &response.body);
-    let response = Response { status: result.status, body: result.body.into_bytes(), ..response };
+    let response = Response { status: result.status, body: result.body.into_bytes().into(), reused: None, ..response };
     send(gateway, downstream, ctx, &context, response, share).await
 }

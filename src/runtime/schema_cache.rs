@@ -4,11 +4,12 @@
 //! stored by their content, and found by role.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
 use dashmap::DashMap;
 use http::header::HeaderName;
 use quick_cache::Weighter;
@@ -26,6 +27,7 @@ use crate::model::source::Diagnostic;
 use crate::model::types::TypeKind;
 use crate::request::context::RequestContext;
 use crate::runtime::catalog::Catalog;
+use crate::runtime::introspection_cache::IntrospectionCache;
 use crate::upstream::UpstreamError;
 
 /// The upstream's schema with the actions of one kind of role.
@@ -45,23 +47,26 @@ pub(crate) struct MergedSchema {
 /// A response of the upstream, and the schema built from it.
 struct LearnedTypes {
     schema: Arc<UpstreamSchema>,
-    bytes: usize,
+    /// The response itself: the next one is compared with it while it comes.
+    response: Bytes,
     /// By kind of role, of which there are few.
     by_role: DashMap<String, Merged>,
 }
 
-/// Keyed at random, so that collisions cannot be constructed.
-pub(crate) type ContentHash = u64;
+/// SHA-256 of a response: who is shown which schema must not depend on luck, nor on what an upstream's users can put
+/// into its descriptions. It is computed for responses that differ from the last one of their caller only.
+pub(crate) type ContentHash = [u8; 32];
 
-type Merged = Result<Arc<MergedSchema>, Arc<MergeError>>;
+pub(crate) type Merged = Result<Arc<MergedSchema>, Arc<MergeError>>;
 
 /// Everything known of the upstream's schema by one generation.
 pub(crate) struct SchemaCache {
     by_content: Cache<ContentHash, Arc<LearnedTypes>, ByBytes>,
     callers: Cache<Vec<u8>, Arc<KnownSchema>>,
+    /// Responses to clients, rendered from the merged schemas.
+    pub(crate) rendered: IntrospectionCache,
     /// What a caller's schema depends on beside its role.
     vary_by_headers: Vec<HeaderName>,
-    hasher: RandomState,
     /// Why the schema is not known to a role, since the last introspection.
     failures: Mutex<BTreeMap<String, String>>,
 }
@@ -87,13 +92,16 @@ struct ByBytes;
 
 impl Weighter<ContentHash, Arc<LearnedTypes>> for ByBytes {
     fn weight(&self, _: &ContentHash, learned: &Arc<LearnedTypes>) -> u64 {
-        MEMORY_PER_BYTE * learned.bytes as u64
+        MEMORY_PER_BYTE * learned.response.len() as u64
     }
 }
 
-/// What a schema takes for each byte of the response it was made from: 1.3 were measured with 2,000 types, and merging
-/// it with the actions of a few roles adds to that.
-const MEMORY_PER_BYTE: u64 = 2;
+/// What a schema takes for each byte of the response it was made from: the response, 1.3 more were measured with 2,000
+/// types, and merging it with the actions of a few roles adds to that.
+const MEMORY_PER_BYTE: u64 = 3;
+
+/// This part of the memory is for rendered responses.
+const RENDERED_PART: usize = 4;
 
 /// Kinds of caller that are remembered. Roles come out of tokens, so there could be any number of them.
 const CALLERS_MAX: usize = 1_000;
@@ -151,14 +159,17 @@ impl SchemaError {
 }
 
 impl SchemaCache {
-    /// Nothing is known yet.
+    /// Nothing is known yet. Schemas and what is rendered from them take `size` bytes together.
     #[must_use]
-    pub(crate) fn new(response_cache_size: usize, vary_by_headers: Vec<HeaderName>) -> Self {
+    pub(crate) fn new(size: usize, vary_by_headers: Vec<HeaderName>) -> Self {
+        let rendered_size = size / RENDERED_PART;
+        let schemas_size = size - rendered_size;
         Self {
-            by_content: Cache::with_weighter(64, response_cache_size as u64, ByBytes),
+            // So few that they are not spread over shards, of which each would hold a part of the bytes only.
+            by_content: Cache::with_weighter(16, schemas_size as u64, ByBytes),
             callers: Cache::new(CALLERS_MAX),
+            rendered: IntrospectionCache::new(rendered_size),
             vary_by_headers,
-            hasher: RandomState::new(),
             failures: Mutex::default(),
         }
     }
@@ -216,21 +227,34 @@ impl SchemaCache {
     pub(crate) fn build(
         &self,
         catalog: &Catalog,
-        response: &[u8],
+        response: &Bytes,
         role: &str,
     ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
-        let hash = self.hasher.hash_one(response);
+        let hash = digest(&SHA256, response).as_ref().first_chunk().copied().unwrap_or_default();
         let learned = match self.by_content.get(&hash) {
             Some(known) => known,
             None => {
                 let schema = build_client_schema(response)?;
-                let schema = Arc::new(schema);
-                let learned = Arc::new(LearnedTypes { schema, bytes: response.len(), by_role: DashMap::new() });
+                let (schema, response) = (Arc::new(schema), response.clone());
+                let learned = Arc::new(LearnedTypes { schema, response, by_role: DashMap::new() });
                 self.by_content.insert(hash, Arc::clone(&learned));
                 learned
             }
         };
         Ok((hash, learned.merged(catalog, role)?))
+    }
+
+    /// The last response to callers like this one that was a schema, if it is in the cache.
+    #[must_use]
+    pub(crate) fn last_response(&self, known: &KnownSchema) -> Option<(ContentHash, Bytes)> {
+        let hash = known.last()?.response?;
+        Some((hash, self.by_content.get(&hash)?.response.clone()))
+    }
+
+    /// What the response of this hash has become for `role`, if it has been merged for such a role before.
+    #[must_use]
+    pub(crate) fn merged_before(&self, catalog: &Catalog, hash: ContentHash, role: &str) -> Option<Merged> {
+        self.by_content.get(&hash)?.by_role.get(catalog.kind_of_role(role)).map(|merged| merged.clone())
     }
 
     /// What callers like this one are known to see.
@@ -344,10 +368,11 @@ mod tests {
     #[test]
     fn memory_is_bounded_however_many_roles_see_schemas_of_their_own() {
         let bytes = response("role 00").len();
-        let size = 5 * bytes * usize::try_from(MEMORY_PER_BYTE).expect("a small number");
+        let schemas = 5 * bytes * usize::try_from(MEMORY_PER_BYTE).expect("a small number");
+        let size = schemas * RENDERED_PART / (RENDERED_PART - 1);
         let (schemas, catalog) = (SchemaCache::new(size, Vec::new()), catalog());
         for role in 0..20 {
-            let built = schemas.build(&catalog, response(&format!("role {role:02}")).as_bytes(), "user");
+            let built = schemas.build(&catalog, &response(&format!("role {role:02}")).into(), "user");
             assert!(built.is_ok());
         }
         assert!(schemas.by_content.weight() <= schemas.by_content.capacity());
@@ -357,7 +382,7 @@ mod tests {
     #[test]
     fn one_response_is_built_once_and_merged_once_for_each_kind_of_role() {
         let (schemas, catalog) = (SchemaCache::new(1024 * 1024, Vec::new()), catalog());
-        let build = |role| schemas.build(&catalog, response("the same").as_bytes(), role);
+        let build = |role| schemas.build(&catalog, &response("the same").into(), role);
         let (Ok((_, one)), Ok((_, other))) = (build("unheard-of"), build("unheard-of-too")) else {
             panic!("not merged")
         };

@@ -8,7 +8,7 @@ use crate::memory::MemoryOwner;
 use crate::model::label::Label;
 use crate::model::replay::Replay;
 use crate::request::context::RequestContext;
-use crate::runtime::schema_cache::{ContentHash, MergedSchema, REFRESH_INTERVAL, SchemaError};
+use crate::runtime::schema_cache::{ContentHash, KnownSchema, MergedSchema, REFRESH_INTERVAL, SchemaError};
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
 use crate::runtime::upstream_types;
@@ -30,7 +30,7 @@ pub(crate) async fn fetch(
     role: &str,
 ) -> Result<Arc<MergedSchema>, SchemaError> {
     let known = snapshot.schema_cache.caller(context, role);
-    let found = fetch_newest_edition(services, snapshot, context, role).await;
+    let found = fetch_newest_edition(services, snapshot, context, (role, &known)).await;
     let outcome = found.as_ref().map_or_else(|error| error.kind().label(), |_| CallOutcome::Success.label());
     services.metrics.introspections.with_label_values(&[outcome]).inc();
     let conflicts = found.as_ref().err().map_or(0, |error| error.conflicts().len());
@@ -85,11 +85,11 @@ async fn fetch_newest_edition(
     services: &Services,
     snapshot: &Arc<Snapshot>,
     context: &RequestContext,
-    role: &str,
+    caller: (&str, &KnownSchema),
 ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
     let mut rejected = SchemaError::Ended;
     for edition in services.schema.edition.load(Ordering::Relaxed)..EDITIONS {
-        match fetch_edition(services, snapshot, (context, role), edition).await {
+        match fetch_edition(services, snapshot, (context, caller), edition).await {
             Err(error @ SchemaError::Response(ClientSchemaError::Rejected(_))) => rejected = error,
             Ok(found) => {
                 services.schema.edition.store(edition, Ordering::Relaxed);
@@ -104,7 +104,7 @@ async fn fetch_newest_edition(
 async fn fetch_edition(
     services: &Services,
     snapshot: &Arc<Snapshot>,
-    (context, role): (&RequestContext, &str),
+    (context, (role, known)): (&RequestContext, (&str, &KnownSchema)),
     edition: usize,
 ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
     // The result is shared by many callers, so it is charged to none of them.
@@ -119,10 +119,19 @@ async fn fetch_edition(
         share: Some(&share),
         timeout: services.upstream.settings().request_timeout,
     };
-    let response = services.upstream.fetch(request).await?.body;
+    let response = match snapshot.schema_cache.last_response(known) {
+        None => services.upstream.fetch(request).await?.body,
+        Some((hash, last)) => match services.upstream.fetch_unless_same(request, &last).await? {
+            Some(response) => response.body,
+            None => match snapshot.schema_cache.merged_before(&snapshot.catalog, hash, role) {
+                Some(merged) => return Ok((hash, merged?)),
+                None => last,
+            },
+        },
+    };
     share.grow(BUILT_PER_BYTE * response.len()).map_err(|_| UpstreamError::NoRoom)?;
     let (snapshot, role) = (Arc::clone(snapshot), role.to_owned());
-    // In a place of its own: a large schema takes milliseconds even when it is known.
+    // In a place of its own: a large schema takes milliseconds.
     let build = move || {
         let built = snapshot.schema_cache.build(&snapshot.catalog, &response, &role);
         drop(share);

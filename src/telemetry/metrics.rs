@@ -108,6 +108,12 @@ metrics! {
         upstream_up: IntGauge = "pillion_upstream_up";
         /// Lookups in the plan cache.
         plan_cache_lookups: IntCounterVec = "pillion_plan_cache_lookups_total" { outcome: ["hit", "miss"] };
+        /// Lookups of rendered responses to introspection.
+        introspection_cache_lookups: IntCounterVec = "pillion_introspection_cache_lookups_total" {
+            outcome: ["hit", "miss"]
+        };
+        /// Bytes reserved for rendered responses to introspection, their compressed forms among them.
+        introspection_cache_bytes: IntGauge = "pillion_introspection_cache_bytes";
         /// Documents that are not in the list of trusted documents, of all roles but admin. served: documents.only is log.
         unlisted_documents: IntCounterVec = "pillion_unlisted_documents_total" { outcome: ["served", "rejected"] };
         /// Bytes of automatic persisted queries in memory.

@@ -5,6 +5,7 @@ pub(crate) mod dialect;
 pub(crate) mod introspect;
 pub(crate) mod reads;
 pub(crate) mod stand_in;
+mod unless_same;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -147,6 +147,7 @@ fn load(pillion: &Pillion) {
         "mutation { later }",
         "mutation { never }",
         "{ __typename good }",
+        "{ __type(name: \"Product\") { name } }",
         "{ nothing good }",
     ] {
         ask(pillion, query);

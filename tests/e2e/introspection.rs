@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
+use pillion_test_support::client::Client;
 use pillion_test_support::engines::{Engines, RolesEngine, run_node};
+use pillion_test_support::message::Message;
 use pillion_test_support::pillion::{Pillion, Setup};
 use pillion_test_support::scripted::{Reply, Scripted};
 use pillion_test_support::{free_port, trials, wait_until};
@@ -22,6 +24,7 @@ pub const TESTS: &[super::Test] = trials![
     upstreams_with_malformed_introspection,
     older_upstreams_get_an_older_introspection_query,
     introspection_size_limit,
+    introspection_is_rendered_once,
     a_schema_that_changes,
     mutations_wait_for_the_schema,
     introspection_null_booleans_and_stale_schemas,
@@ -518,6 +521,75 @@ fn introspection_size_limit(engines: &Engines) {
     let answer = pillion.client().ask("{ __type(name: \"RootQuery\") { fields { name } } }").text();
     assert!(answer.contains("\"books\"") && !answer.contains("\"quote\""), "{answer}");
     assert!(pillion.metric("pillion_upstream_introspections_total{outcome=\"too_large\"}") >= 1.0);
+}
+
+/// What decides a response to introspection, and nothing else, makes another one of it; whatever was rendered before is
+/// byte for byte what would be rendered now.
+fn introspection_is_rendered_once(_: &Engines) {
+    let engine = RolesEngine::start();
+    let start = || setup(engine.port, "supplies").start().wait_until_ready();
+    let pillion = start();
+    let query = "query ($all: Boolean!, $with: Boolean!) { kind: __typename __schema { \
+                 types { name description @include(if: $with) fields(includeDeprecated: $all) { name type { name ofType { name } } } } } }";
+    let other = "{ __type(name: \"query_root\") { fields { name } } }";
+    let send =
+        |pillion: &Pillion, (role, query, all, with): (&str, &str, bool, bool), more: &[(&str, &str)]| -> Message {
+            let mut headers =
+                vec![("Content-Type", "application/json"), ("X-Hasura-Admin-Secret", ADMIN), ("X-Hasura-Role", role)];
+            headers.extend_from_slice(more);
+            let body = json!({ "query": query, "variables": { "all": all, "with": with } }).to_string();
+            pillion.client().request("POST", "/graphql", &headers, body.as_bytes())
+        };
+    let cases = [
+        ("admin", query, true, true),
+        ("admin", query, true, false),
+        ("admin", other, false, false),
+        ("clerk", query, true, true),
+        ("clerk", other, false, false),
+    ];
+    let ask_all = |pillion: &Pillion| cases.map(|case| send(pillion, case, &[("X-Request-Id", "another")]).text());
+    let lookups =
+        |outcome: &str| pillion.metric(&format!("pillion_introspection_cache_lookups_total{{outcome=\"{outcome}\"}}"));
+    let cold = ask_all(&pillion);
+    assert!(cold[0] != cold[1] && cold[0] != cold[3], "variables and roles decide");
+    assert_eq!((lookups("hit"), lookups("miss")), (0.0, 5.0));
+    assert_eq!(ask_all(&pillion), cold);
+    assert_eq!((lookups("hit"), lookups("miss")), (5.0, 5.0));
+    assert!(pillion.metric("pillion_introspection_cache_bytes") > 5000.0);
+    // Compressed now and from what was compressed.
+    for _ in 0..2 {
+        let packed = send(&pillion, cases[0], &[("Accept-Encoding", "gzip")]);
+        assert_eq!(packed.header("content-encoding"), Some("gzip"));
+        let mut opened = String::new();
+        flate2::read::GzDecoder::new(&*packed.body).read_to_string(&mut opened).expect("a compressed body");
+        assert_eq!(opened, cold[0]);
+    }
+    // A field appears, goes, and so does what shows it.
+    engine.control(r#"{"extra":true}"#);
+    let changed = ask_all(&pillion);
+    assert!(changed.iter().zip(&cold).all(|(changed, cold)| changed != cold && changed.contains("\"extra\"")));
+    assert_eq!(ask_all(&start()).each_ref().map(in_order), changed.each_ref().map(in_order));
+    engine.control("{}");
+    assert_eq!(ask_all(&pillion), cold);
+    let in_any_order = cold.each_ref().map(in_order);
+    assert_eq!(ask_all(&start()).each_ref().map(in_order), in_any_order);
+    // What was rendered goes with the snapshot that it was rendered for.
+    let misses = lookups("miss");
+    assert_eq!(Client::admin(pillion.admin).request("POST", "/reload", &[("Content-Length", "0")], b"").status(), 200);
+    assert_eq!(ask_all(&pillion).each_ref().map(in_order), in_any_order);
+    assert_eq!(lookups("miss"), misses + 5.0);
+    // An upstream that shows no schema any more is left to respond itself, whatever was rendered before.
+    engine.control(r#"{"introspection":"closed"}"#);
+    assert!(ask_all(&pillion).iter().zip(&cold).all(|(closed, cold)| closed != cold));
+}
+
+/// A schema that is merged anew lists scalars of the specification that only the actions use in an order of its own.
+fn in_order(text: impl AsRef<str>) -> Value {
+    let mut response: Value = serde_json::from_str(text.as_ref()).expect("JSON");
+    if let Some(types) = response["data"]["__schema"]["types"].as_array_mut() {
+        types.sort_by_key(|definition| definition["name"].to_string());
+    }
+    response
 }
 
 fn a_schema_that_changes(_: &Engines) {
