@@ -157,8 +157,11 @@ pub(crate) fn serve(mut loaded: Loaded, serving: Serving) -> Result<(), String> 
     let failed = |reason: String| format!("error: {reason}");
     let secret = loaded.settings.auth.admin_secrets.first();
     let metadata = block_on(Api::open(&loaded.settings, secret))?.map_err(failed)?;
-    let metadata = metadata.map(|(api, schema)| {
-        loaded.schema = schema.unwrap_or(std::mem::take(&mut loaded.schema));
+    let metadata = metadata.map(|(api, kept)| {
+        if let Some(kept) = kept {
+            loaded.schema = kept.schema;
+            (loaded.documents, loaded.trusted) = kept.documents;
+        }
         Arc::new(api)
     });
     upstream_types::log_inconsistent(&loaded.schema);

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::config::document::{Document, LISTS, list};
+use crate::config::document::{Document, LISTS};
+use crate::config::json_nodes::list;
 use crate::config::print::actions_graphql;
 use crate::model::action::{Action, ActionSchema, WrittenValue};
 use crate::model::before::{Before, Requirement};

@@ -1,23 +1,23 @@
-//! The metadata of actions as one JSON document, in the form in which Hasura exports it. Commands of the metadata API
+//! The metadata of actions and stored documents as one JSON document, in the form in which Hasura exports it. Commands of the metadata API
 //! edit it; files are read into it and written from it.
-
-use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use crate::config::json_nodes::{list, node_at, place_of};
 use crate::config::metadata;
 use crate::config::metadata::{Metadata, TypeList};
 use crate::config::metadata_keys::{DEFAULT, DEPRECATED, IS_DEPRECATED, IS_ONE_OF, SPECIFIED_BY};
 use crate::config::resolve::{Usable, resolve_usable};
 use crate::config::resolver::ResolveOptions;
 use crate::config::sdl::{Signature, Signatures};
+use crate::config::stored_lists::StoredLists;
 use crate::config::upstream_types::LookUp;
-use crate::config::yaml::{Data, Node};
+use crate::config::yaml::Node;
 use crate::model::action::{OperationKind, Tolerated};
-use crate::model::source::{Diagnostic, Source, SourceFile, SourceLocation};
+use crate::model::source::{Diagnostic, SourceFile};
 use crate::model::types::{EnumValue, InputValue, OutputField, TypeDefinition, TypeKind};
 
-/// The metadata of actions.
+/// The metadata of actions, and the stored documents.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Document {
     /// Each with `name`, `definition`, `permissions` and `comment`.
@@ -26,13 +26,15 @@ pub struct Document {
     pub custom_types: Map<String, Value>,
     /// Each with `role_name` and `role_set`.
     pub inherited_roles: Vec<Value>,
+    /// Query collections, the allow list and REST endpoints.
+    pub stored: StoredLists,
 }
 
 /// The lists of `custom_types`, in the order in which Hasura's tools write them.
 pub const LISTS: [TypeList; 4] = [TypeList::Enums, TypeList::InputObjects, TypeList::Objects, TypeList::Scalars];
 
 impl Document {
-    /// The contents of all files together.
+    /// The contents of all files with actions together; those with stored documents are left out.
     #[must_use]
     pub fn of_files(files: &[Node], inherited_roles: Option<&Node>, signatures: &Signatures) -> Self {
         let mut document = Self::default();
@@ -67,17 +69,22 @@ impl Document {
             actions: list(get("actions")).to_vec(),
             custom_types: get("custom_types").as_object().cloned().unwrap_or_default(),
             inherited_roles: list(get("inherited_roles")).to_vec(),
+            stored: StoredLists::of_export(export),
         }
     }
 
     /// The same as one JSON value, for where it is kept.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        json!({
+        let mut json = json!({
             "actions": self.actions,
             "custom_types": self.custom_types,
             "inherited_roles": self.inherited_roles,
-        })
+        });
+        if let Some(members) = json.as_object_mut() {
+            members.extend(self.stored.entries().map(|(key, entries)| (key.to_owned(), entries.clone().into())));
+        }
+        json
     }
 
     /// The action of this name.
@@ -202,40 +209,6 @@ impl Document {
 
 /// Where errors in the custom types are reported.
 const TYPES: &str = "custom_types";
-
-fn place_of(name: &str) -> SourceLocation {
-    SourceLocation::new(&Arc::new(Source::new(name, "")), 1, 1)
-}
-
-/// JSON as a node that stands nowhere.
-#[must_use]
-pub fn node_of(value: &Value) -> Node {
-    node_at(value, &place_of("request"))
-}
-
-/// The recursion is as deep as JSON is read.
-fn node_at(value: &Value, place: &SourceLocation) -> Node {
-    let data = match value {
-        Value::Null => Data::Null,
-        Value::Bool(value) => Data::Bool(*value),
-        Value::Number(number) => match number.as_i64() {
-            Some(integer) => Data::Integer(integer),
-            None => Data::Float(number.as_f64().unwrap_or_default()),
-        },
-        Value::String(text) => Data::Text(text.clone()),
-        Value::Array(items) => Data::List(items.iter().map(|item| node_at(item, place)).collect()),
-        Value::Object(entries) => {
-            Data::Map(entries.iter().map(|(key, value)| (key.clone(), place.clone(), node_at(value, place))).collect())
-        }
-    };
-    Node { data, place: place.clone() }
-}
-
-/// The elements of a list; anything else has none.
-#[must_use]
-pub fn list(value: &Value) -> &[Value] {
-    value.as_array().map(Vec::as_slice).unwrap_or_default()
-}
 
 /// The elements of the list that is a member of `object`.
 fn list_of<'v>(object: &'v Value, key: &str) -> &'v [Value] {

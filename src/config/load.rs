@@ -14,6 +14,7 @@ use crate::config::sdl::Signatures;
 use crate::config::settings::{Jobs, MetadataApi, OnInconsistency, Settings, read_jobs};
 use crate::config::settings_table::{SETTINGS, Setting};
 use crate::config::stored_documents::{DocumentFiles, StoredDocuments};
+use crate::config::stored_lists::StoredLists;
 use crate::config::values::Values;
 use crate::config::yaml::{Data, Node};
 use crate::config::{allow_list, metadata, sdl, stored_documents, unknown_variables, yaml};
@@ -287,9 +288,20 @@ fn load_documents(
     assumed: &BTreeMap<PathBuf, String>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> StoredDocuments {
-    let mut files = DocumentFiles::default();
     let folder = settings.metadata.as_deref();
-    for path in folder.map(|folder| document_files(folder, assumed)).unwrap_or_default() {
+    let files = folder.map(|folder| read_document_files(folder, assumed, diagnostics)).unwrap_or_default();
+    stored_documents::resolve(files, &settings.limits, diagnostics)
+}
+
+/// The contents of the files of a metadata folder that hold documents or refer to them.
+#[must_use]
+pub fn read_document_files(
+    folder: &Path,
+    assumed: &BTreeMap<PathBuf, String>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> DocumentFiles {
+    let mut files = DocumentFiles::default();
+    for path in document_files(folder, assumed) {
         let source = match assumed.get(&path) {
             Some(text) => Some(Arc::new(Source::new(path.display().to_string(), text.clone()))),
             None => open(&path, diagnostics),
@@ -298,7 +310,23 @@ fn load_documents(
         let (Some(source), Some(file)) = (source, files.file(name)) else { continue };
         *file = yaml::parse(&source).map_err(|diagnostic| diagnostics.push(diagnostic)).ok();
     }
-    stored_documents::resolve(files, &settings.limits, diagnostics)
+    files
+}
+
+/// The stored and trusted documents where the metadata has these lists, whatever the folder's files hold.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn documents_of(
+    settings: &Settings,
+    lists: &StoredLists,
+) -> Result<(StoredDocuments, TrustedDocuments), Vec<Diagnostic>> {
+    let mut diagnostics = Vec::new();
+    let documents = stored_documents::resolve(lists.to_files(), &settings.limits, &mut diagnostics);
+    let counts_allow_list = settings.documents.only != Enforcement::Off;
+    let trusted = read_trusted(settings, &documents, counts_allow_list, &mut diagnostics);
+    diagnostics.retain(|diagnostic| diagnostic.severity == Severity::Error);
+    if diagnostics.is_empty() { Ok((documents, trusted)) } else { Err(diagnostics) }
 }
 
 /// The files of a metadata folder that hold documents or refer to them, and those that are about to be written.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use saphyr::{Mapping, Scalar, Yaml, YamlEmitter};
 use serde_json::{Map, Value, json};
 
-use crate::config::document::{Document, LISTS, list};
+use crate::config::document::{Document, LISTS};
+use crate::config::json_nodes::list;
 use crate::config::metadata::TypeList;
 use crate::config::metadata_keys::{DEFAULT, DEPRECATED, IS_DEPRECATED, IS_ONE_OF, SPECIFIED_BY};
 use crate::config::sdl::parse_type;

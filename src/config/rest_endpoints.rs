@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use apollo_compiler::ast::{OperationDefinition, OperationType, Type};
 use http::Method;
+use serde_json::Value;
 
+use crate::config::json_nodes::list;
 use crate::config::query_collections::QueryCollections;
 use crate::config::yaml::{Fields, Node};
 use crate::graphql::document::parse;
@@ -73,11 +75,20 @@ fn read_endpoint(
 
 const HELP_FOR_QUERY: &str = "write definition: { query: { collection_name: …, query_name: … } }";
 
+/// The methods that an endpoint may have.
+const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
+/// The methods in a list of their names, as far as they are known.
+#[must_use]
+pub fn methods_of(names: &Value) -> Vec<Method> {
+    let is_listed = |method: &&Method| list(names).iter().any(|name| *name == *method.as_str());
+    METHODS.iter().filter(is_listed).cloned().collect()
+}
+
 fn read_methods(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Vec<Method>> {
-    let known = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let mut methods = Vec::new();
     for node in fields.list("methods", diagnostics) {
-        let found = node.as_text().and_then(|text| known.iter().find(|method| method.as_str() == text));
+        let found = node.as_text().and_then(|text| METHODS.iter().find(|method| method.as_str() == text));
         match found {
             Some(method) => methods.push(method.clone()),
             None => {

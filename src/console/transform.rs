@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::action::payload;
 use crate::action::transform::{Lookup, TransformError, TransformedRequest, preview, response};
-use crate::config::document::node_of;
+use crate::config::json_nodes::node_of;
 use crate::config::transform::{read_request, read_response};
 use crate::console::Console;
 use crate::console::request::ApiRequest;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::config::document::{LISTS, list};
+use crate::config::document::LISTS;
+use crate::config::json_nodes::list;
 use crate::config::sdl::{self, Signatures};
 use crate::config::yaml::parse;
 use crate::edits::FileEdit;

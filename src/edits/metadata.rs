@@ -7,7 +7,8 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
-use crate::config::document::{Document, LISTS, list};
+use crate::config::document::{Document, LISTS};
+use crate::config::json_nodes::list;
 use crate::config::print::{actions_graphql, actions_yaml};
 use crate::config::sdl::{self, Signatures};
 use crate::config::yaml::parse;
@@ -61,7 +62,7 @@ fn sorted(document: &Document) -> Document {
         values
     };
     let types = LISTS.iter().map(|kind| (kind.key().to_owned(), by_name(document.list(*kind)).into()));
-    Document { actions: by_name(&document.actions), custom_types: types.collect(), inherited_roles: Vec::new() }
+    Document { actions: by_name(&document.actions), custom_types: types.collect(), ..Document::default() }
 }
 
 // YAML.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::config::document::list;
+use crate::config::json_nodes::list;
 use crate::edits::FileEdit;
 use crate::edits::files::{ActionFiles, Edit};
 use crate::graphql::suggestions::did_you_mean;

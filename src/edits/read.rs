@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::document::list;
+use crate::config::json_nodes::list;
 use crate::config::load::{INHERITED_ROLES, metadata_files, read_file};
 use crate::config::yaml::parse;
 use crate::edits::files::{ActionFiles, TextFile};

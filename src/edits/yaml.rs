@@ -334,6 +334,6 @@ pub(crate) fn is_same(one: &Value, other: &Value) -> bool {
 
 /// The name by which metadata identifies an item of a list.
 fn identity(value: &Value) -> Option<(&'static str, &Value)> {
-    const KEYS: [&str; 4] = ["name", "role", "role_name", "value"];
+    const KEYS: [&str; 5] = ["name", "role", "role_name", "value", "collection"];
     KEYS.iter().find_map(|key| Some((*key, value.get(*key).filter(|name| name.is_string())?)))
 }

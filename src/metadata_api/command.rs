@@ -10,7 +10,10 @@ use serde_json::{Map, Value};
 use crate::action::template;
 use crate::action::template::TemplateError;
 use crate::config::sdl::parse_type;
+use crate::config::stored_lists::KEYS;
 use crate::metadata_api::error::{ApiError, Members};
+use crate::metadata_api::stored_command;
+use crate::metadata_api::stored_command::{StoredCommand, read_collection, read_endpoint, read_entry};
 use crate::metadata_api::transform_test::TransformTest;
 
 /// A command, well-formed but not carried out.
@@ -57,6 +60,8 @@ pub(crate) enum Command {
     GetInconsistent,
     /// `drop_inconsistent_metadata`
     DropInconsistent,
+    /// One about stored documents.
+    Stored(StoredCommand),
     /// `test_webhook_transform`
     TestTransform(Box<TransformTest>),
     /// `bulk`, `bulk_atomic`, `bulk_keep_going`
@@ -121,7 +126,7 @@ fn bulk_of(request: &Value) -> &[Value] {
     request["args"].as_array().filter(|_| is_bulk).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Does the text of a request mention actions? It is not parsed into a tree for that: the sender may be
+/// Does the text of a request mention actions or stored documents? It is not parsed into a tree for that: the sender may be
 /// unauthenticated. An unreadable text does not.
 #[must_use]
 pub(crate) fn concerns_actions(request: &str) -> bool {
@@ -138,7 +143,7 @@ fn concerns(request: &str, depth_left: usize) -> bool {
             let mut reader = serde_json::Deserializer::from_str(args.get());
             depth_left == 0 || BulkOf(depth_left - 1).deserialize(&mut reader).unwrap_or_default()
         }
-        (Some(kind), _) => OURS.contains(&kind),
+        (Some(kind), _) => OURS.contains(&kind) || stored_command::NAMES.contains(&kind),
         (None, _) => false,
     }
 }
@@ -204,6 +209,12 @@ impl<'r> Visitor<'r> for BulkOf {
     }
 }
 
+/// Is any of the commands about stored documents? The depth of JSON bounds the recursion.
+#[must_use]
+pub(crate) fn is_about_documents(request: &Value) -> bool {
+    stored_command::NAMES.contains(&type_of(request)) || bulk_of(request).iter().any(is_about_documents)
+}
+
 /// Does the upstream's schema count for what a request does? The depth of JSON bounds the recursion.
 #[must_use]
 pub(crate) fn is_about_types(request: &Value) -> bool {
@@ -245,6 +256,7 @@ pub(crate) fn read(request: &Value) -> Result<Command, ApiError> {
             };
             Command::Bulk { commands: commands.clone(), keeps_going: kind == "bulk_keep_going" }
         }
+        kind if stored_command::NAMES.contains(&kind) => Command::Stored(stored_command::read(kind, args)?),
         _ => Command::Upstreams,
     })
 }
@@ -360,12 +372,29 @@ fn read_replace(args: &Value, version: Option<u64>) -> Result<Command, ApiError>
         }
     }
     let mut metadata = metadata.as_object().cloned().unwrap_or_default();
+    read_stored(&content, &mut metadata)?;
     if let Some(types) = content.get("custom_types") {
         metadata.insert("custom_types".into(), read_types(types, &format!("{path}.custom_types"))?.into());
     }
     let allows_inconsistent = is_wrapped && members.flag("allow_inconsistent_metadata", false)?;
     let tells_consistency = version == Some(2) || is_wrapped;
     Ok(Command::Replace { metadata, is_wrapped, tells_consistency, allows_inconsistent })
+}
+
+/// The stored documents of metadata that replaces others, as they are exported.
+fn read_stored(content: &Members<'_>, metadata: &mut Map<String, Value>) -> Result<(), ApiError> {
+    let entry = |value: &Value, path: &str| Ok(read_entry(&Members::of(value, path)?, false)?.to_json());
+    let readers: [&dyn Fn(&Value, &str) -> Result<Value, ApiError>; 3] = [&read_collection, &entry, &read_endpoint];
+    for (key, read) in KEYS.into_iter().zip(readers) {
+        let path = content.path(key);
+        let values = content.list(key)?.iter().enumerate();
+        let read: Result<Vec<Value>, ApiError> =
+            values.map(|(index, value)| read(value, &format!("{path}[{index}]"))).collect();
+        if metadata.contains_key(key) {
+            metadata.insert(key.into(), read?.into());
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::config::document::{Document, list};
+use crate::config::document::Document;
+use crate::config::json_nodes::list;
 use crate::metadata_api::command::{ActionArgs, PermissionArgs};
 use crate::metadata_api::error::ApiError;
 use crate::metadata_api::export;

@@ -30,6 +30,12 @@ impl ApiError {
         Self { path: path.into(), ..Self::new("parse-failed", error) }
     }
 
+    /// The same at another path.
+    #[must_use]
+    pub(crate) fn at(self, path: &str) -> Self {
+        Self { path: path.into(), ..self }
+    }
+
     /// The same as a part of something larger, which starts at `prefix`.
     #[must_use]
     pub(crate) fn within(mut self, prefix: &str) -> Self {

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::config::document::{Document, LISTS, list};
+use crate::config::document::{Document, LISTS};
+use crate::config::json_nodes::list;
 use crate::config::metadata::TypeList;
 use crate::config::metadata_keys::{DEFAULT, DEPRECATED, IS_ONE_OF, SPECIFIED_BY};
 use crate::protocol::client_headers::IGNORED_AS_EXPORTED;

@@ -1,12 +1,16 @@
 //! The metadata folder as the store that commands write to.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::document::Document;
-use crate::config::load::{INCONSISTENT, INHERITED_ROLES, metadata_files, read_file, read_files};
-use crate::config::print::{actions_graphql, actions_yaml, inherited_roles_yaml};
+use crate::config::load::{
+    INCONSISTENT, INHERITED_ROLES, document_files, metadata_files, read_document_files, read_file, read_files,
+};
+use crate::config::print::{actions_graphql, actions_yaml, inherited_roles_yaml, yaml_text};
+use crate::config::stored_lists::StoredLists;
 use crate::edits::metadata::{MetadataTexts, edited};
 use crate::edits::write::{finish_interrupted, probe, write_folder};
 use crate::edits::yaml::reconcile;
@@ -33,12 +37,12 @@ impl Folder {
         let shown = folder.files.display();
         let failed = |error: io::Error| format!("metadata_api.store: {shown} cannot be written: {error}");
         finish_interrupted(&folder.files).and_then(|()| probe(&folder.files)).map_err(failed)?;
-        let others = metadata_files(root, &mut Vec::new());
+        let others = [metadata_files(root, &mut Vec::new()), document_files(root, &BTreeMap::new())].concat();
         let is_own =
             |path: &PathBuf| path.parent() == Some(&folder.files) && path.extension().is_none_or(|e| e != "yml");
         match others.iter().find(|path| !is_own(path)) {
             Some(other) => Err(format!(
-                "metadata_api.store: actions are written to {shown}/actions.yaml and actions.graphql; move what is in {} there",
+                "metadata_api.store: commands write to {shown}, actions to actions.yaml and actions.graphql; move what is in {} there",
                 other.display()
             )),
             None => Ok(folder),
@@ -53,9 +57,13 @@ impl Folder {
         finish_interrupted(&self.files).map_err(|error| error.to_string())?;
         let mut diagnostics = Vec::new();
         let files = read_files(&self.root, &mut diagnostics);
+        let documents = read_document_files(&self.root, &BTreeMap::new(), &mut diagnostics);
         match diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error) {
             Some(diagnostic) => Err(diagnostic.to_string()),
-            None => Ok(Document::of_files(&files.actions, files.inherited_roles.as_ref(), &files.signatures)),
+            None => Ok(Document {
+                stored: StoredLists::of_files(&documents),
+                ..Document::of_files(&files.actions, files.inherited_roles.as_ref(), &files.signatures)
+            }),
         }
     }
 
@@ -72,6 +80,7 @@ impl Folder {
         if !document.inherited_roles.is_empty() || self.files.join(INHERITED_ROLES).is_file() {
             texts.push((INHERITED_ROLES, self.inherited_roles(document)));
         }
+        texts.extend(self.stored_documents(document));
         if !accepted.is_empty() || self.files.join(INCONSISTENT).is_file() {
             texts.push((INCONSISTENT, accepted.iter().map(|line| format!("{line}\n")).collect()));
         }
@@ -86,6 +95,24 @@ impl Folder {
         };
         let texts = MetadataTexts { yaml: read("actions.yaml")?, graphql: read("actions.graphql")? };
         edited(&texts, &before, document, types)
+    }
+
+    /// The files of stored documents that change.
+    fn stored_documents(&self, document: &Document) -> Vec<(&'static str, String)> {
+        let mut texts = Vec::new();
+        for (name, entries) in document.stored.files() {
+            let file = read_file(&self.files.join(name)).ok();
+            if file.is_none() && entries.is_empty() {
+                continue;
+            }
+            let wanted = entries.clone().into();
+            let edited = file.as_ref().and_then(|file| reconcile(file, &wanted).ok());
+            let text = edited.unwrap_or_else(|| yaml_text(&wanted));
+            if file.is_none_or(|file| file.text != text) {
+                texts.push((name, text));
+            }
+        }
+        texts
     }
 
     fn inherited_roles(&self, document: &Document) -> String {

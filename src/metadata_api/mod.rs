@@ -1,29 +1,35 @@
-//! Hasura's metadata API for everything about actions: <https://hasura.io/docs/2.0/api-reference/metadata-api/index/>.
+//! Hasura's metadata API for everything about actions and stored documents:
+//! <https://hasura.io/docs/2.0/api-reference/metadata-api/index/>.
 //! Everything else on its paths is the upstream's.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::COOKIE;
-use serde_json::Value;
+use http::{HeaderMap, StatusCode};
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::Client;
 
 use crate::config::document::Document;
-use crate::config::load::{environment, read_files, surroundings, tolerated};
+use crate::config::load::{documents_of, environment, read_document_files, read_files, surroundings, tolerated};
 use crate::config::prefix;
 use crate::config::resolve::Usable;
 use crate::config::settings::{MetadataApi, Settings};
+use crate::config::stored_documents::StoredDocuments;
+use crate::config::stored_lists::StoredLists;
 use crate::config::upstream_types::LookUp;
+use crate::documents::trusted::TrustedDocuments;
 use crate::graphql::merge_schema::upstream_type;
 use crate::jobs::job::Filter;
 use crate::metadata_api::error::ApiError;
 use crate::metadata_api::folder::Folder;
+use crate::metadata_api::own_documents::OwnDocuments;
 use crate::metadata_api::postgres::Versioned;
 use crate::metadata_api::run::Run;
 use crate::model::action::{ADMIN_ROLE, ActionSchema, Tolerated};
@@ -48,8 +54,12 @@ pub(crate) mod edit;
 pub(crate) mod error;
 pub(crate) mod export;
 pub(crate) mod folder;
+pub(crate) mod merged_export;
+pub(crate) mod own_documents;
 pub(crate) mod postgres;
 pub(crate) mod run;
+pub(crate) mod stored_command;
+pub(crate) mod stored_edit;
 pub(crate) mod transform_test;
 
 /// The metadata API.
@@ -113,18 +123,26 @@ pub(crate) fn not_an_admin() -> ApiError {
 /// The paths of Hasura's metadata API.
 pub(crate) const PATHS: [&str; 2] = ["/v1/metadata", "/v1/query"];
 
+/// What is kept in a database, and takes precedence over the files.
+pub(crate) struct KeptMetadata {
+    /// The actions.
+    pub schema: ActionSchema,
+    /// The stored and the trusted documents.
+    pub documents: (StoredDocuments, TrustedDocuments),
+}
+
 /// The stored document and its version, for the writer.
 type Kept = (Document, Option<(Client, i64)>);
 
 impl Api {
-    /// Opens the configured store. Returns its actions, if they take precedence over the loaded ones.
+    /// Opens the configured store. Returns what it keeps, if that takes precedence over what was loaded.
     ///
     /// # Errors
     /// Why it cannot be used.
     pub(crate) async fn open(
         settings: &Settings,
         admin_secret: Option<&Secret>,
-    ) -> Result<Option<(Self, Option<ActionSchema>)>, String> {
+    ) -> Result<Option<(Self, Option<KeptMetadata>)>, String> {
         let api = |store, seen| Self { store, turn: Mutex::default(), seen: AtomicI64::new(seen) };
         match &settings.metadata_api {
             MetadataApi::Off => Ok(None),
@@ -139,7 +157,9 @@ impl Api {
                 let resolved = document.resolve(&surroundings, None, &Tolerated::Everything);
                 let Usable { schema, warnings } = resolved.map_err(|found| summary(&found))?;
                 warn(&warnings);
-                Ok(Some((api(Store::Shared(Box::new(database)), version), Some(schema))))
+                let documents = documents_of(settings, &document.stored).map_err(|found| summary(&found))?;
+                let kept = KeptMetadata { schema, documents };
+                Ok(Some((api(Store::Shared(Box::new(database)), version), Some(kept))))
             }
         }
     }
@@ -150,22 +170,23 @@ impl Api {
         self.turn.lock().await
     }
 
-    /// The actions that are kept, if they win over those of files. Commands are waiting.
+    /// What is kept, if it takes precedence over the files. Commands are waiting.
     ///
     /// # Errors
-    /// Why they cannot be had.
-    pub(crate) async fn actions(
+    /// Why it cannot be had.
+    pub(crate) async fn kept(
         &self,
         _paused: &MutexGuard<'_, ()>,
         configured: &LoadedConfig,
-    ) -> Result<Option<ActionSchema>, String> {
+    ) -> Result<Option<KeptMetadata>, String> {
         let Store::Shared(database) = &self.store else { return Ok(None) };
         let kept = async { crate::metadata_api::postgres::load(&database.connect().await?).await };
         let Versioned { version, document } = kept.await.map_err(|error: DatabaseError| error.to_string())?;
         let Usable { schema, warnings } = resolve(configured, &document, None).map_err(|found| summary(&found))?;
         warn(&warnings);
+        let documents = documents_of(&configured.settings, &document.stored).map_err(|found| summary(&found))?;
         self.seen.store(version, Ordering::Relaxed);
-        Ok(Some(schema))
+        Ok(Some(KeptMetadata { schema, documents }))
     }
 
     /// The request in the body of an admin's, as a tree; [`crate::metadata_api::command::concerns_actions`] says whether it is needed.
@@ -227,11 +248,19 @@ impl Api {
             Store::Folder(_) => tolerated(&configured.settings),
             Store::Shared(_) => Tolerated::Everything,
         };
-        let mut run = Run::new(document.clone(), is_hasura, &check).accepting(&accepted);
+        let theirs = match is_hasura && crate::metadata_api::command::is_about_documents(request) {
+            true => upstream_lists(services, context).await?,
+            false => None,
+        };
+        let own_documents = OwnDocuments::new(&configured.settings);
+        let run = Run::new(document.clone(), is_hasura, own_documents, &check);
+        let mut run = run.accepting(&accepted).beside(theirs);
         let step = run.step(request, "$")?;
         let is_changed = run.document != document;
         let is_new = is_changed || run.reloads;
-        let next = if is_new { Some(self.next(services, &before, &run.document, look_up).await?) } else { None };
+        let has_other_documents = run.reloads || run.document.stored != document.stored;
+        let changed = (&run.document, has_other_documents);
+        let next = if is_new { Some(self.next(services, &before, changed, look_up).await?) } else { None };
         let response = fetch_upstream(services, &run, context).await?;
         let responses = responses(&run, response.as_ref())?;
         if let Some((schema, next)) = next {
@@ -249,13 +278,20 @@ impl Api {
         &self,
         services: &Services,
         before: &Snapshot,
-        document: &Document,
+        (document, has_other_documents): (&Document, bool),
         look_up: Option<LookUp<'_>>,
     ) -> Result<(ActionSchema, Snapshot), ApiError> {
         let rejected = |found: Vec<Diagnostic>| ApiError::new("unexpected", summary(&found));
         let resolved = resolve(&before.configured, document, look_up).map_err(rejected)?;
         upstream_types::log_inconsistent(&resolved.schema);
-        let next = before.with_actions(resolved.schema);
+        let next = match has_other_documents {
+            true => {
+                let documents = documents_of(&before.configured.settings, &document.stored).map_err(rejected)?;
+                let configured = Arc::new(before.configured.with_documents(documents));
+                before.with_configuration(&configured, Arc::new(resolved.schema))
+            }
+            false => before.with_actions(resolved.schema),
+        };
         let next = Arc::new(next.map_err(|reason| unexpected(&reason))?);
         if let Err(error) = schema_for(services, &next, ADMIN_ROLE, HeaderMap::new()).await
             && !error.conflicts().is_empty()
@@ -344,7 +380,9 @@ impl Api {
         if self.seen.swap(version, Ordering::Relaxed) == version {
             return Ok(());
         }
-        match resolve(&services.configured(), &document, None) {
+        let configured = services.configured();
+        let resolved = resolve(&configured, &document, None);
+        match resolved.and_then(|usable| Ok((usable, documents_of(&configured.settings, &document.stored)?))) {
             Err(found) => {
                 tracing::error!(
                     version,
@@ -352,12 +390,13 @@ impl Api {
                     "metadata of another replica rejected, keeping the current one"
                 );
             }
-            Ok(Usable { schema, .. }) => {
+            Ok((Usable { schema, .. }, documents)) => {
                 upstream_types::log_inconsistent(&schema);
                 if let Err(reason) = services.open_jobs_for(&schema).await {
                     tracing::error!(reason, "job store not opened: asynchronous actions are rejected");
                 }
-                services.replace_snapshot(|current| current.with_actions(schema).ok());
+                let (configured, schema) = (Arc::new(configured.with_documents(documents)), Arc::new(schema));
+                services.replace_snapshot(|current| current.with_configuration(&configured, Arc::clone(&schema)).ok());
                 tracing::info!(version, "metadata of another replica applied");
             }
         }
@@ -387,9 +426,13 @@ fn of_folder(settings: &Settings) -> Result<Document, String> {
     let mut diagnostics = Vec::new();
     let Some(folder) = &settings.metadata else { return Ok(Document::default()) };
     let files = read_files(folder, &mut diagnostics);
+    let documents = read_document_files(folder, &BTreeMap::new(), &mut diagnostics);
     match diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error) {
         Some(diagnostic) => Err(diagnostic.to_string()),
-        None => Ok(Document::of_files(&files.actions, files.inherited_roles.as_ref(), &files.signatures)),
+        None => Ok(Document {
+            stored: StoredLists::of_files(&documents),
+            ..Document::of_files(&files.actions, files.inherited_roles.as_ref(), &files.signatures)
+        }),
     }
 }
 
@@ -465,33 +508,69 @@ impl From<DatabaseError> for ApiError {
     }
 }
 
+/// The stored documents that the upstream has; `None` if it has no metadata API.
+async fn upstream_lists(services: &Services, context: &RequestContext) -> Result<Option<StoredLists>, ApiResponse> {
+    let response = send_upstream(services, &json!({ "type": "export_metadata", "args": {} }), context).await?;
+    if response.status == StatusCode::NOT_FOUND {
+        return Ok(None);
+    }
+    let export = serde_json::from_slice::<Value>(&response.body).ok();
+    let members = export.as_ref().and_then(Value::as_object);
+    match members.filter(|_| response.status.is_success()) {
+        Some(members) => Ok(Some(StoredLists::of_export(members))),
+        None if response.status.is_success() => Err(no_metadata_api().into()),
+        None => Err(ApiResponse {
+            status: response.status.as_u16(),
+            body: export
+                .ok_or_else(|| failed_upstream(format!("the upstream response {}", response.status)))?
+                .to_string(),
+        }),
+    }
+}
+
 async fn fetch_upstream(
     services: &Services,
     run: &Run<'_>,
     context: &RequestContext,
 ) -> Result<Option<UpstreamResponse>, ApiResponse> {
     let Some(request) = run.upstream_request() else { return Ok(None) };
+    let response = send_upstream(services, &request, context).await?;
+    if response.status.is_success() {
+        return Ok(Some(response));
+    }
+    let error = serde_json::from_slice::<Value>(&response.body);
+    let error = error.map_err(|_| failed_upstream(format!("the upstream response {}", response.status)))?;
+    Err(ApiResponse { status: response.status.as_u16(), body: run.upstream_error(&error).to_string() })
+}
+
+async fn send_upstream(
+    services: &Services,
+    request: &Value,
+    context: &RequestContext,
+) -> Result<UpstreamResponse, ApiError> {
+    let configured = services.configured();
     let question = UpstreamRequest {
         path: context.upstream_path(),
         headers: &context.caller.headers,
         request_id: &context.caller.request_id,
         body: Bytes::from(request.to_string()),
         replay: Replay::Never,
-        max_response_bytes: services.configured().settings.limits.max_upstream_response_size,
+        max_response_bytes: configured.settings.limits.max_upstream_response_size,
         share: None,
-        timeout: services.configured().settings.upstream.request_timeout,
+        timeout: configured.settings.upstream.request_timeout,
     };
     let began = Instant::now();
     let response = services.upstream.fetch(question).await;
     log_failure(services, context, &response, began.elapsed());
-    let failed = |reason: String| ApiError { status: 502, ..ApiError::new("upstream-error", reason) };
-    let response = response.map_err(|error| failed(error.to_string()))?;
-    if response.status.is_success() {
-        return Ok(Some(response));
-    }
-    let error = serde_json::from_slice::<Value>(&response.body);
-    let error = error.map_err(|_| failed(format!("the upstream response {}", response.status)))?;
-    Err(ApiResponse { status: response.status.as_u16(), body: run.upstream_error(&error).to_string() })
+    response.map_err(|error| failed_upstream(error.to_string()))
+}
+
+fn failed_upstream(reason: String) -> ApiError {
+    ApiError { status: 502, ..ApiError::new("upstream-error", reason) }
+}
+
+fn no_metadata_api() -> ApiError {
+    failed_upstream("the upstream's response is not its metadata API's".into())
 }
 
 /// A rejected command is the client's, so only what is no response at all is a failure.
@@ -521,8 +600,5 @@ fn responses<'r>(run: &Run<'_>, response: Option<&'r UpstreamResponse>) -> Resul
         _ => serde_json::from_slice::<Vec<&RawValue>>(&response.body),
     };
     let responses = read.ok().filter(|responses| responses.len() == run.upstreams.len());
-    responses.ok_or_else(|| ApiError {
-        status: 502,
-        ..ApiError::new("upstream-error", "the upstream's response is not its metadata API's")
-    })
+    responses.ok_or_else(no_metadata_api)
 }

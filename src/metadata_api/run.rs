@@ -4,12 +4,17 @@
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::config::document::{Document, list};
+use crate::config::document::Document;
+use crate::config::json_nodes::list;
+use crate::config::stored_lists::{KEYS, StoredLists};
 use crate::metadata_api::command::{Command, read};
+use crate::metadata_api::edit;
 use crate::metadata_api::error::{ApiError, success};
-use crate::metadata_api::{edit, export};
+use crate::metadata_api::merged_export::merged_export;
+use crate::metadata_api::own_documents::OwnDocuments;
+use crate::metadata_api::stored_command::StoredCommand;
+use crate::metadata_api::stored_edit::{Holdings, check_lists, upstreams_part};
 use crate::model::action::Tolerated;
-use crate::model::json::RawObject;
 use crate::model::source::{Diagnostic, SourceFile};
 
 /// Validates this document, and finds the objects that cannot be used because of it. An error without a subject makes
@@ -25,6 +30,9 @@ pub(crate) struct Run<'r> {
     serves: bool,
     /// Has the upstream a metadata API of its own?
     is_hasura: bool,
+    own_documents: OwnDocuments,
+    /// The stored documents that the upstream has and will have, if commands are about them.
+    upstream_lists: Option<StoredLists>,
     /// The metadata as it will be.
     pub document: Document,
     /// The upstream's commands, in order.
@@ -78,9 +86,25 @@ pub(crate) enum CommandStep {
 impl<'r> Run<'r> {
     /// Nothing done yet.
     #[must_use]
-    pub(crate) fn new(document: Document, is_hasura: bool, check: Check<'r>) -> Self {
-        let (known, serves) = (Vec::new(), false);
-        Self { check, known, serves, is_hasura, document, upstreams: Vec::new(), reloads: false, cleared: Vec::new() }
+    pub(crate) fn new(document: Document, is_hasura: bool, own_documents: OwnDocuments, check: Check<'r>) -> Self {
+        Self {
+            check,
+            known: Vec::new(),
+            serves: false,
+            is_hasura,
+            own_documents,
+            upstream_lists: None,
+            document,
+            upstreams: Vec::new(),
+            reloads: false,
+            cleared: Vec::new(),
+        }
+    }
+
+    /// The same where the upstream has these stored documents.
+    #[must_use]
+    pub(crate) fn beside(self, upstream_lists: Option<StoredLists>) -> Self {
+        Self { upstream_lists, ..self }
     }
 
     /// The same where some of it is inconsistent already, and may stay so: `accepted`.
@@ -140,6 +164,7 @@ impl<'r> Run<'r> {
             }
             Command::Clear => {
                 self.document = Document::default();
+                self.upstream_lists = self.upstream_lists.take().map(|_| StoredLists::default());
                 Ok(self.upstream_or(request, prefix, success()))
             }
             Command::Reload => Ok(self.reload(request, prefix)),
@@ -151,6 +176,7 @@ impl<'r> Run<'r> {
                 self.drop_inconsistent()?;
                 Ok(self.upstream_or(request, prefix, success()))
             }
+            Command::Stored(command) => self.stored(command, prefix),
             Command::TestTransform(test) => test.run().map(CommandStep::Done),
             Command::Bulk { commands, keeps_going } => self.bulk(&commands, prefix, keeps_going),
             Command::Upstreams if self.is_hasura => {
@@ -164,6 +190,20 @@ impl<'r> Run<'r> {
                 Err(ApiError::new("not-supported", error))
             }
         }
+    }
+
+    fn stored(&mut self, command: StoredCommand, prefix: &str) -> Result<CommandStep, ApiError> {
+        let mut own = self.document.stored.clone();
+        let is_own = |text: &str| self.own_documents.includes(&self.document, text);
+        let upstream = self.upstream_lists.as_mut();
+        let mut holdings = Holdings { own: &mut own, upstream, is_own: &is_own, commands: Vec::new() };
+        let response = holdings.run(command)?;
+        let commands = holdings.commands;
+        self.document.stored = own;
+        for command in commands {
+            self.fetch_upstream(command, prefix);
+        }
+        Ok(CommandStep::Done(response))
     }
 
     fn edit(
@@ -187,6 +227,13 @@ impl<'r> Run<'r> {
     /// Replaces the metadata, and returns the inconsistent objects in it.
     fn take_whole(&mut self, metadata: &Map<String, Value>, allows_inconsistent: bool) -> Result<Vec<Value>, ApiError> {
         self.document = Document::of_export(metadata);
+        let broken = check_lists(&self.document.stored, self.own_documents.limits());
+        if let Some(first) = broken.first() {
+            let reasons: Vec<Value> = broken.iter().map(|one| one.message.as_str().into()).collect();
+            let error =
+                ApiError::new("unexpected", format!("cannot continue due to inconsistent metadata: {}", first.message));
+            return Err(ApiError { internal: Some(Box::new(reasons.into())), ..error });
+        }
         let found = (self.check)(&self.document);
         let is_allowed = allows_inconsistent && found.iter().all(|diagnostic| diagnostic.subject.is_some());
         if !found.is_empty() && !is_allowed {
@@ -208,6 +255,14 @@ impl<'r> Run<'r> {
     ) -> Result<CommandStep, ApiError> {
         rest.retain(|key, _| key != "actions" && key != "custom_types");
         if self.is_hasura {
+            let is_own = |text: &str| self.own_documents.includes(&self.document, text);
+            let theirs = upstreams_part(&self.document.stored, &is_own);
+            for (key, entries) in theirs.entries() {
+                if let Some(value) = rest.get_mut(key) {
+                    *value = entries.clone().into();
+                }
+            }
+            self.upstream_lists = self.upstream_lists.take().map(|_| theirs);
             let mut request = request.clone();
             let place = if is_wrapped { request.pointer_mut("/args/metadata") } else { request.get_mut("args") };
             if let Some(place) = place {
@@ -218,7 +273,8 @@ impl<'r> Run<'r> {
                 None => CommandStep::Upstream(self.fetch_upstream(request, prefix)),
             });
         }
-        if let Some((key, _)) = rest.iter().find(|(key, value)| *key != "inherited_roles" && is_something(value)) {
+        let is_kept = |key: &str| key == "inherited_roles" || KEYS.contains(&key);
+        if let Some((key, _)) = rest.iter().find(|(key, value)| !is_kept(key) && is_something(value)) {
             let error = format!("the upstream has no metadata API that could keep \"{key}\"");
             return Err(ApiError::new("not-supported", error));
         }
@@ -266,11 +322,13 @@ impl<'r> Run<'r> {
     fn bulk(&mut self, commands: &[Value], prefix: &str, keeps_going: bool) -> Result<CommandStep, ApiError> {
         let mut steps = Vec::with_capacity(commands.len());
         for (index, command) in commands.iter().enumerate() {
-            let before = keeps_going.then(|| (self.document.clone(), self.upstreams.len()));
+            let before =
+                keeps_going.then(|| (self.document.clone(), self.upstream_lists.clone(), self.upstreams.len()));
             match (self.step(command, &format!("{prefix}.args[{index}]")), before) {
                 (Ok(step), _) => steps.push(step),
-                (Err(error), Some((document, upstreams))) => {
+                (Err(error), Some((document, upstream_lists, upstreams))) => {
                     self.document = document;
+                    self.upstream_lists = upstream_lists;
                     self.upstreams.truncate(upstreams);
                     steps.push(CommandStep::Failed(error));
                 }
@@ -339,7 +397,7 @@ impl CommandStep {
             }
             Self::Export { upstream, is_wrapped, document } => {
                 let reply = upstream.and_then(|index| replies.get(index)).copied();
-                export(document, reply, *is_wrapped, version)
+                merged_export(document, reply, *is_wrapped, version)
             }
             Self::All(steps) => {
                 let responses: Vec<String> = steps.iter().map(|step| step.response(replies, version)).collect();
@@ -380,76 +438,5 @@ fn is_nothing(value: &Value) -> bool {
         Value::Array(items) => items.is_empty(),
         Value::Object(members) => members.values().all(is_nothing),
         _ => false,
-    }
-}
-
-fn export(document: &Document, upstreams: Option<&RawValue>, is_wrapped: bool, version: u32) -> String {
-    let Some(upstreams) = upstreams else {
-        let mut metadata = json!({ "version": 3, "sources": [] });
-        if let Value::Object(members) = &mut metadata {
-            members.insert("actions".into(), export::actions(document).into());
-            members.insert("custom_types".into(), export::custom_types(document).into());
-            if !document.inherited_roles.is_empty() {
-                members.insert("inherited_roles".into(), document.inherited_roles.clone().into());
-            }
-        }
-        let wrapped = || json!({ "resource_version": version, "metadata": metadata });
-        return if is_wrapped { wrapped().to_string() } else { metadata.to_string() };
-    };
-    let Ok(members) = serde_json::from_str::<RawObject<'_>>(upstreams.get()) else { return upstreams.get().to_owned() };
-    if !is_wrapped {
-        return merged(document, &members);
-    }
-    let entries = members.0.iter().map(|(key, value)| match serde_json::from_str::<RawObject<'_>>(value.get()) {
-        Ok(metadata) if key == "metadata" => entry(key, &merged(document, &metadata)),
-        _ => entry(key, value.get()),
-    });
-    format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
-}
-
-fn entry(key: &str, json: &str) -> String {
-    format!("{}:{json}", Value::from(key))
-}
-
-/// The upstream's metadata, byte for byte, with our actions and types among its own. Of two with one name ours wins:
-/// the upstream never receives it.
-fn merged(document: &Document, upstreams: &RawObject<'_>) -> String {
-    let own = [
-        ("actions", Value::from(export::actions(document))),
-        ("custom_types", Value::from(export::custom_types(document))),
-    ];
-    let theirs = |key: &str| upstreams.get(key).and_then(|value| serde_json::from_str::<Value>(value.get()).ok());
-    let mut entries: Vec<String> = Vec::new();
-    for (key, value) in &upstreams.0 {
-        match own.iter().find(|(own, _)| own == key) {
-            Some((_, own)) => entries.push(entry(key, &combined(&theirs(key).unwrap_or_default(), own).to_string())),
-            None => entries.push(entry(key, value.get())),
-        }
-    }
-    for (key, own) in &own {
-        let is_empty = list(own).is_empty() && own.as_object().is_none_or(Map::is_empty);
-        if upstreams.get(key).is_none() && !is_empty {
-            entries.push(entry(key, &own.to_string()));
-        }
-    }
-    format!("{{{}}}", entries.join(","))
-}
-
-/// Lists by name, and objects of such lists.
-fn combined(theirs: &Value, own: &Value) -> Value {
-    match (theirs, own) {
-        (Value::Array(theirs), Value::Array(own)) => {
-            let is_ours = |entry: &&Value| own.iter().any(|one| one["name"] == entry["name"]);
-            theirs.iter().filter(|entry| !is_ours(entry)).chain(own).cloned().collect()
-        }
-        (Value::Object(theirs), Value::Object(own)) => {
-            let mut all = theirs.clone();
-            for (key, own) in own {
-                let combined = all.get(key).map_or_else(|| own.clone(), |theirs| combined(theirs, own));
-                all.insert(key.clone(), combined);
-            }
-            all.into()
-        }
-        _ => own.clone(),
     }
 }

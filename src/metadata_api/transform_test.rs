@@ -9,7 +9,7 @@ use url::Url;
 use crate::action::template;
 use crate::action::template::TemplateError;
 use crate::action::transform::{Lookup, TransformError, TransformedRequest, preview};
-use crate::config::document::node_of;
+use crate::config::json_nodes::node_of;
 use crate::config::transform::{read_request, read_response};
 use crate::metadata_api::error::{ApiError, Members};
 use crate::model::action::ValuePiece;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::config::document::list;
+use crate::config::json_nodes::list;
 use crate::config::yaml::parse;
 use crate::model::source::{Diagnostic, Source, SourceLocation};
 pub use crate::openapi::listing::ImportedOperation;

@@ -107,7 +107,7 @@ impl Reloader {
         let loaded = (self.load)().map_err(|diagnostics| one_line(&diagnostics))?;
         let Loaded { settings, mut schema, documents, trusted, warnings, fingerprints } = loaded;
         let (services, before) = (&self.services, self.services.snapshot.load_full());
-        let configured = LoadedConfig::new(
+        let mut configured = LoadedConfig::new(
             settings,
             (documents, trusted),
             fingerprints,
@@ -117,7 +117,10 @@ impl Reloader {
         configured.keeps_locks_of(&before.configured)?;
         if let (Some(api), Some(paused)) = (&self.metadata, &paused) {
             // The database takes precedence over the files.
-            schema = api.actions(paused, &configured).await?.unwrap_or(schema);
+            if let Some(kept) = api.kept(paused, &configured).await? {
+                schema = kept.schema;
+                configured = configured.with_documents(kept.documents);
+            }
         }
         let (configured, mut schema) = (Arc::new(configured), Arc::new(schema));
         let next = Arc::new(before.with_configuration(&configured, Arc::clone(&schema))?);

@@ -18,7 +18,7 @@ use crate::telemetry::metrics::Metrics;
 /// The configuration, ready for use.
 pub(crate) struct LoadedConfig {
     /// The settings; the rules about credentials are in the authenticator.
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
     /// The stored documents.
     pub documents: StoredDocuments,
     /// The trusted documents.
@@ -74,8 +74,22 @@ impl LoadedConfig {
             _ => Arc::new(Authenticator::new(rules, &handlers.here().general, metrics)?),
         };
         let protected_headers = authenticator.token_headers().chain(settings.client_addresses.header.clone()).collect();
-        let trusted = Arc::new(trusted);
+        let (settings, trusted) = (Arc::new(settings), Arc::new(trusted));
         Ok(Self { settings, documents, trusted, authenticator, protected_headers, handlers, fingerprints })
+    }
+
+    /// The same with other documents.
+    #[must_use]
+    pub(crate) fn with_documents(&self, (documents, trusted): (StoredDocuments, TrustedDocuments)) -> Self {
+        Self {
+            settings: Arc::clone(&self.settings),
+            documents,
+            trusted: Arc::new(trusted),
+            authenticator: Arc::clone(&self.authenticator),
+            protected_headers: self.protected_headers.clone(),
+            handlers: Arc::clone(&self.handlers),
+            fingerprints: self.fingerprints.clone(),
+        }
     }
 
     /// Authentication may be added and exchanged by a reload, but never removed: a truncated file or a missing line

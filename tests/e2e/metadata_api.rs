@@ -26,6 +26,10 @@ pub const TESTS: &[super::Test] = trials![
     inconsistent_objects_are_merged_into_one_list,
     replicas_with_different_environments,
     unauthenticated_commands_are_cheap,
+    stored_documents_are_edited_in_place,
+    stored_documents_without_an_action_reach_the_upstream,
+    stored_documents_are_merged_and_split,
+    replicas_share_stored_documents,
 ];
 
 const SECRET: (&str, &str) = ("X-Hasura-Admin-Secret", "s3cret");
@@ -669,4 +673,205 @@ fn unauthenticated_commands_are_cheap(engines: &Engines) {
     let answer = pillion.client().request("POST", "/v1/metadata", &headers, fits.as_bytes());
     assert_eq!(answer.status(), 404, "the upstream has no such API: {}", answer.text());
     assert!(memory() < before + 40, "{before} → {} MiB", memory());
+}
+
+const COLLECTIONS: &str = "# Ours.
+- name: shop # the app's
+  definition:
+    queries:
+      # With care.
+      - name: all
+        query: |
+          query All { wishes { note } }
+";
+
+fn add_query(collection: &str, name: &str, text: &str) -> Value {
+    let args = json!({ "collection_name": collection, "query_name": name, "query": text });
+    json!({ "type": "add_query_to_collection", "args": args })
+}
+
+fn create_endpoint(name: &str, collection: &str, query: &str) -> Value {
+    let definition = json!({ "query": { "collection_name": collection, "query_name": query } });
+    let args = json!({ "name": name, "url": name, "methods": ["GET"], "definition": definition });
+    json!({ "type": "create_rest_endpoint", "args": args })
+}
+
+fn stored_documents_are_edited_in_place(engines: &Engines) {
+    let setup = into_folder(engines.postgraphile, "lookups", 1);
+    let folder = setup.copy.clone().expect("a folder");
+    std::fs::write(folder.join("query_collections.yaml"), COLLECTIONS).expect("a file");
+    let actions = std::fs::read_to_string(folder.join("actions.yaml")).expect("a file");
+    let pillion = setup.start().wait_until_ready();
+    assert_eq!(command(&pillion, &add_query("shop", "few", "{ wishes { note } }")), done());
+    let allow = json!({ "type": "add_collection_to_allowlist", "args": { "collection": "shop" } });
+    assert_eq!(command(&pillion, &allow), done());
+    assert_eq!(command(&pillion, &create_endpoint("wishes", "shop", "few")), done());
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("a file");
+    let collections = format!("{COLLECTIONS}      - name: few\n        query: \"{{ wishes {{ note }} }}\"\n");
+    assert_eq!(read("query_collections.yaml"), collections);
+    assert_eq!(read("allow_list.yaml"), "- collection: shop\n  scope:\n    global: true\n");
+    assert!(
+        read("rest_endpoints.yaml").starts_with("- name: wishes\n  url: wishes\n"),
+        "{}",
+        read("rest_endpoints.yaml")
+    );
+    assert_eq!(read("actions.yaml"), actions);
+    let forbid = json!({ "type": "drop_collection_from_allowlist", "args": { "collection": "shop" } });
+    assert_eq!(command(&pillion, &forbid), done());
+    assert_eq!(read("allow_list.yaml").trim(), "[]");
+    // What commands would not write to is no place for them.
+    let split = into_folder(engines.postgraphile, "empty", 1);
+    let place = split.copy.clone().expect("a folder");
+    std::fs::create_dir(place.join("metadata")).expect("a folder");
+    std::fs::write(place.join("metadata").join("allow_list.yaml"), "[]\n").expect("a file");
+    let (_, said) = split.start_in_vain();
+    assert!(said.contains("move what is in") && said.contains("allow_list.yaml"), "{said}");
+}
+
+/// What Hasura has before.
+const THEIRS: &str = r#"{"version":3,"sources":[],
+    "query_collections":[{"name":"theirs","definition":{"queries":[{"name":"t","query":"{ t }"}]}}],
+    "allowlist":[{"collection":"theirs","scope":{"global":false,"roles":["clerk"]}}],
+    "rest_endpoints":[{"name":"t","url":"t","methods":["GET"],"definition":{"query":{"collection_name":"theirs","query_name":"t"}}}]}"#;
+
+/// The commands that Hasura was sent, without the looks at what it has.
+fn told(hasura: &Scripted) -> Vec<Value> {
+    let seen = hasura.take_seen();
+    let commands = seen.into_iter().filter(|request| request.path() == "/v1/metadata").map(|one| one.json());
+    commands.filter(|command| command["type"] != "export_metadata").collect()
+}
+
+fn stored_documents_without_an_action_reach_the_upstream(_: &Engines) {
+    let hasura = hasura();
+    let pillion = before_hasura(&hasura);
+    hasura.on_word("\"export_metadata\"", Reply::json(THEIRS));
+    hasura.on_path("/v1/metadata", Reply::json(r#"{"message":"success"}"#));
+    let (plain, own) = ("{ products { id } }", "query Own { products { id } wishes { note } }");
+    let queries = json!([{ "name": "plain", "query": plain }, { "name": "own", "query": own }]);
+    let collect =
+        json!({ "type": "create_query_collection", "args": { "name": "shop", "definition": { "queries": queries } } });
+    hasura.take_seen();
+    assert_eq!(command(&pillion, &collect), done());
+    let wanted = json!({ "name": "shop", "definition": { "queries": [{ "name": "plain", "query": plain }] } });
+    assert_eq!(told(&hasura), [json!({ "type": "create_query_collection", "args": wanted })]);
+    // Hasura has no such document, so it is not to know the endpoint.
+    assert_eq!(command(&pillion, &create_endpoint("own", "shop", "own")), done());
+    assert_eq!(told(&hasura), Vec::<Value>::new());
+    // Of what only Hasura has, it decides; names are taken all the same.
+    let theirs = add_query("theirs", "more", plain);
+    assert_eq!(command(&pillion, &theirs), done());
+    assert_eq!(told(&hasura), [theirs]);
+    let (status, error) = command(&pillion, &create_endpoint("t", "shop", "own"));
+    assert_eq!((status, &error["code"]), (400, &json!("already-exists")), "{error}");
+    let (status, error) =
+        command(&pillion, &json!({ "type": "drop_query_collection", "args": { "collection": "theirs" } }));
+    assert_eq!((status, &error["code"]), (400, &json!("dependency-error")), "{error}");
+    assert_eq!(told(&hasura), Vec::<Value>::new());
+    // A document with an action in their collection is ours, for the same callers.
+    assert_eq!(command(&pillion, &add_query("theirs", "own", "{ wishes { note } }")), done());
+    assert_eq!(told(&hasura), Vec::<Value>::new());
+    let folder = pillion.copy.clone().expect("a folder");
+    let allowed = std::fs::read_to_string(folder.join("allow_list.yaml")).expect("a file");
+    assert_eq!(allowed, "- collection: theirs\n  scope:\n    global: false\n    roles:\n      - clerk\n");
+    // An action of the same request counts.
+    hasura.on_path("/v1/metadata", Reply::json(r#"{"message":"success"}"#));
+    let bulk = json!({ "type": "bulk", "args": [create("fresh"), add_query("shop", "fresh", "{ fresh }")] });
+    assert_eq!(command(&pillion, &bulk).0, 200);
+    assert_eq!(told(&hasura), Vec::<Value>::new());
+    // Hasura says no: nothing of ours stays.
+    hasura.on_path("/v1/metadata", Reply::status(400, r#"{"path":"$.args","error":"no","code":"unexpected"}"#));
+    let other =
+        json!({ "type": "create_query_collection", "args": { "name": "other", "definition": { "queries": [] } } });
+    assert_eq!(command(&pillion, &other), (400, json!({ "path": "$.args", "error": "no", "code": "unexpected" })));
+    hasura.on_path("/v1/metadata", Reply::json(r#"{"message":"success"}"#));
+    assert_eq!(command(&pillion, &other), done());
+    // An upstream of which nothing can be learned is no reason to guess.
+    hasura.on_word("\"export_metadata\"", Reply::status(500, "<html>"));
+    assert_eq!(command(&pillion, &create_endpoint("late", "shop", "plain")).0, 502);
+}
+
+fn stored_documents_are_merged_and_split(_: &Engines) {
+    let hasura = hasura();
+    let pillion = before_hasura(&hasura);
+    hasura.on_word("\"export_metadata\"", Reply::json(THEIRS));
+    hasura.on_path("/v1/metadata", Reply::json(r#"{"is_consistent":true,"inconsistent_objects":[]}"#));
+    let query = |name: &str, text: &str| json!({ "name": name, "query": text });
+    let (plain, own) = (query("plain", "{ products { id } }"), query("own", "{ wishes { note } }"));
+    let endpoint = |name: &str, query: &str| create_endpoint(name, "shop", query)["args"].clone();
+    let collection = |queries: Value| json!([{ "name": "shop", "definition": { "queries": queries } }]);
+    let allowed = json!([{ "collection": "shop", "scope": { "global": true } }]);
+    let actions = [
+        json!({ "name": "wishes", "definition": { "type": "query", "output_type": "[Wish!]", "handler": "{{HANDLERS}}/wishes" } }),
+    ];
+    let types = json!({ "objects": [{ "name": "Wish", "fields": [{ "name": "note", "type": "String" }] }] });
+    let metadata = json!({
+        "version": 3, "sources": [], "actions": actions, "custom_types": types,
+        "query_collections": collection(json!([plain, own])), "allowlist": allowed,
+        "rest_endpoints": [endpoint("p", "plain"), endpoint("o", "own")],
+    });
+    hasura.take_seen();
+    let replace = json!({ "type": "replace_metadata", "version": 2, "args": { "metadata": metadata } });
+    assert_eq!(command(&pillion, &replace).0, 200);
+    let sent = told(&hasura);
+    let wanted = json!({
+        "version": 3, "sources": [], "query_collections": collection(json!([plain])), "allowlist": allowed,
+        "rest_endpoints": [endpoint("p", "plain")],
+    });
+    assert_eq!(sent[0]["args"]["metadata"], wanted, "{sent:?}");
+    let (_, exported) = command(&pillion, &json!({ "type": "export_metadata", "args": {} }));
+    let names = |key: &str, name: &str| -> Vec<Value> {
+        exported[key].as_array().into_iter().flatten().map(|one| one[name].clone()).collect()
+    };
+    assert_eq!(names("query_collections", "name"), ["theirs", "shop"]);
+    assert_eq!(names("allowlist", "collection"), ["theirs", "shop"]);
+    assert_eq!(names("rest_endpoints", "name"), ["t", "p", "o"]);
+    assert_eq!(exported["query_collections"][1]["definition"]["queries"], json!([plain, own]));
+    // Both forget theirs.
+    hasura.on_path("/v1/metadata", Reply::json(r#"{"message":"success"}"#));
+    assert_eq!(command(&pillion, &json!({ "type": "clear_metadata", "args": {} })), done());
+    assert_eq!(told(&hasura), [json!({ "type": "clear_metadata", "args": {} })]);
+    hasura.on_word("\"export_metadata\"", Reply::json(r#"{"version":3,"sources":[]}"#));
+    let (_, exported) = command(&pillion, &json!({ "type": "export_metadata", "args": {} }));
+    assert_eq!(exported, json!({ "version": 3, "sources": [] }));
+}
+
+fn replicas_share_stored_documents(engines: &Engines) {
+    let url = engines.new_database("stored_documents");
+    let handlers = Scripted::start();
+    handlers.on_path("/number", Reply::json("7"));
+    let start = |actions: &str| {
+        let setup = setup(engines.postgraphile, actions, handlers.port).flag("--metadata-api=postgres");
+        let setup = setup.config("dialect: hasura\ndocuments: { only: actions }\n");
+        setup.env("PILLION_DATABASE_URL", &url).start().wait_until_ready()
+    };
+    let (one, other) = (start("empty"), start("empty"));
+    let ask_as = |pillion: &Pillion| {
+        let headers = [("Content-Type", "application/json"), SECRET, ("X-Hasura-Role", "user")];
+        pillion.client().request("POST", "/graphql", &headers, br#"{"query":"{ shared }"}"#).json()
+    };
+    let rest = |pillion: &Pillion| pillion.client().request("GET", "/api/rest/shared", &[SECRET], b"").status();
+    let permit = json!({ "type": "create_action_permission", "args": { "action": "shared", "role": "user" } });
+    let queries = json!([{ "name": "q", "query": "{ shared }" }]);
+    let collect =
+        json!({ "type": "create_query_collection", "args": { "name": "c", "definition": { "queries": queries } } });
+    for own in [create("shared"), permit, collect, create_endpoint("shared", "c", "q")] {
+        assert_eq!(command(&one, &own), done(), "{own}");
+    }
+    assert_eq!(ask_as(&one)["errors"][0]["message"], "query is not allowed");
+    wait_until("the other replica's endpoint", || rest(&other) == 200);
+    let allow = json!({ "type": "add_collection_to_allowlist", "args": { "collection": "c" } });
+    assert_eq!(command(&one, &allow), done());
+    wait_until("the other replica's allow list", || ask_as(&other)["data"]["shared"] == json!(7));
+    // A third one finds it all, and keeps it when it reloads its configuration.
+    let third = start("rest-endpoints");
+    let is_complete = || {
+        assert_eq!(ask_as(&third)["data"]["shared"], json!(7));
+        assert_eq!(rest(&third), 200);
+        assert_eq!(third.client().request("GET", "/api/rest/quotes/CH", &[SECRET], b"").status(), 404);
+    };
+    is_complete();
+    let own = [("Content-Length", "0")];
+    let reload = pillion_test_support::client::Client::admin(third.admin).request("POST", "/reload", &own, b"");
+    assert_eq!(reload.status(), 200);
+    is_complete();
 }
