@@ -63,6 +63,7 @@ mod load_shedding;
 mod memory_budget;
 mod memory_budget_of_rows;
 mod metadata_api;
+mod normal_form;
 mod openapi_import;
 mod packages;
 mod packaging;
@@ -169,6 +170,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         memory_budget,
         memory_budget_of_rows,
         metadata_api,
+        normal_form,
         openapi_import,
         packages,
         packaging,
