@@ -30,6 +30,7 @@ chaos: setup ## Asynchronous calls while processes are killed and disks fail, an
 
 abuse: setup ## Attacks on memory at full size, against the release build
 	PILLION_ABUSE_SCALE=1 cargo test --locked --release --test e2e -- memory_budget --test-threads=1 --nocapture
+	PILLION_ABUSE_SCALE=1 cargo test --locked --release --test e2e -- random_hashes_take_no_memory --nocapture
 
 # Without nightly: PILLION_FUZZ_CASES=100000 cargo test --locked --test fuzz. What is found becomes a file in fuzz/seeds.
 fuzz: ## What must hold for any bytes, with libFuzzer (FUZZ_SECONDS=60 for each target)
