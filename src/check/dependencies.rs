@@ -7,6 +7,7 @@ use url::Url;
 use crate::check::probe::{Failure, HostPort, ProbeOptions, Step, ask_options, connect};
 use crate::check::target::Target;
 use crate::config::settings::{DatabaseSettings, JobStoreSettings, MetadataApi, Settings};
+use crate::model::redis_address::{RedisAddress, RedisDeployment};
 use crate::model::secret::Secret;
 use crate::postgres::Database;
 use crate::runtime::services::Services;
@@ -19,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Dependencies {
     key_sets: Vec<String>,
     hook: Option<Secret>,
-    redis: Option<Secret>,
+    redis: Option<RedisAddress>,
     databases: Vec<(&'static str, DatabaseSettings)>,
 }
 
@@ -40,7 +41,7 @@ impl Dependencies {
         Self {
             key_sets: key_sets.collect(),
             hook: settings.auth.hook.as_ref().map(|hook| hook.url.clone()),
-            redis: settings.redis_url.clone(),
+            redis: settings.redis.clone(),
             databases,
         }
     }
@@ -72,8 +73,8 @@ impl Dependencies {
         if let Some(url) = self.hook.as_ref().and_then(|url| url.expose().parse::<Url>().ok()) {
             targets.push(probe_hook(&configured.handlers.here().general, &url).await);
         }
-        if let (Some(url), Some(store)) = (&self.redis, &services.traffic.redis) {
-            targets.push(probe_redis(url, store.ping(TIMEOUT).await).await);
+        if let (Some(address), Some(store)) = (&self.redis, &services.traffic.redis) {
+            targets.extend(probe_redis(address, store.ping(TIMEOUT).await).await);
         }
         for (setting, database) in &self.databases {
             targets.push(probe_database(setting, database).await);
@@ -109,25 +110,30 @@ async fn probe_hook(client: &reqwest::Client, url: &Url) -> Target {
     Target::new(HOOK, address.to_string(), result)
 }
 
-async fn probe_redis(url: &Secret, ping: Result<(), String>) -> Target {
-    let address = url.expose().parse::<Url>().ok().and_then(|url| {
-        let port = url.port().unwrap_or(REDIS_PORT);
-        Some(HostPort::new(url.host_str().filter(|host| !host.is_empty())?, port))
-    });
-    let Some(address) = address else {
+/// A line for each host, and, where there are several or Sentinels, one for what is reached by them.
+async fn probe_redis(address: &RedisAddress, ping: Result<(), String>) -> Vec<Target> {
+    let shown = address.shown();
+    let failure = |reason| Failure { step: Step::Redis, address: shown.clone(), reason };
+    let pinged = ping.map_err(failure);
+    match (&address.deployment, address.nodes.as_slice()) {
+        (RedisDeployment::Server(_), [node]) => {
+            let connected = connect(&HostPort::new(&node.host, node.port), ANY).await;
+            let result = connected.and(pinged).map(|()| vec![Step::Dns, Step::Tcp, Step::Redis]);
+            vec![Target::new(REDIS, node.to_string(), result)]
+        }
         // A socket in the file system.
-        let failure = |reason| Failure { step: Step::Redis, address: "its socket".into(), reason };
-        return Target::new(REDIS, "", ping.map(|()| vec![Step::Redis]).map_err(failure));
-    };
-    let result = match (connect(&address, ANY).await, ping) {
-        (Err(failure), _) => Err(failure),
-        (Ok(_), Err(reason)) => Err(Failure { step: Step::Redis, address: address.to_string(), reason }),
-        (Ok(_), Ok(())) => Ok(vec![Step::Dns, Step::Tcp, Step::Redis]),
-    };
-    Target::new(REDIS, address.to_string(), result)
+        (RedisDeployment::Server(_), _) => vec![Target::new(REDIS, "", pinged.map(|()| vec![Step::Redis]))],
+        (RedisDeployment::Cluster | RedisDeployment::Sentinel { .. }, nodes) => {
+            let mut targets = Vec::with_capacity(nodes.len() + 1);
+            for node in nodes {
+                let connected = connect(&HostPort::new(&node.host, node.port), ANY).await;
+                targets.push(Target::new(REDIS, node.to_string(), connected.map(|_| vec![Step::Dns, Step::Tcp])));
+            }
+            targets.push(Target::new(REDIS, shown.clone(), pinged.map(|()| vec![Step::Redis])));
+            targets
+        }
+    }
 }
-
-const REDIS_PORT: u16 = 6379;
 
 async fn probe_database(setting: &str, settings: &DatabaseSettings) -> Target {
     let database = match Database::new(settings) {

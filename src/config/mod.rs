@@ -27,6 +27,7 @@ pub mod metadata_schema;
 pub mod prefix;
 pub mod print;
 pub mod query_collections;
+mod redis_settings;
 pub mod relationship_settings;
 pub mod resolve;
 mod resolve_before;

@@ -25,13 +25,14 @@ use crate::config::traffic_settings::TrafficDefaults;
 use crate::config::values::Values;
 use crate::config::yaml::Node;
 use crate::config::{
-    action_settings, document_settings, downstream_settings, extension_field_settings, limits_settings,
+    action_settings, document_settings, downstream_settings, extension_field_settings, limits_settings, redis_settings,
     relationship_settings, traffic_settings,
 };
 use crate::graphql::root_types::RootTypes;
 use crate::model::address::{AllowedHosts, names_link_local};
 use crate::model::limits::Limits;
 use crate::model::min_rate::MinRate;
+use crate::model::redis_address::RedisAddress;
 use crate::model::response::Dialect;
 use crate::model::secret::Secret;
 use crate::model::source::Diagnostic;
@@ -81,7 +82,7 @@ pub struct Settings {
     pub admin: AdminListener,
     pub handlers: Handlers,
     pub policies: TrafficDefaults,
-    pub redis_url: Option<Secret>,
+    pub redis: Option<RedisAddress>,
     pub client_addresses: ClientAddresses,
     pub keepalive_timeout: Duration,
     pub stream_idle_timeout: Duration,
@@ -362,7 +363,7 @@ impl Settings {
                 identity: read_identity(values, diagnostics),
             },
             policies: traffic_settings::read_defaults(values, diagnostics),
-            redis_url: values.text("redis.url").map(Secret::new),
+            redis: redis_settings::read(values, diagnostics),
             client_addresses: downstream_settings::read(values, diagnostics),
             keepalive_timeout: values.duration("downstream.keepalive_timeout", diagnostics),
             request_header_timeout: values.duration("downstream.request_header_timeout", diagnostics),

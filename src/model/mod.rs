@@ -14,6 +14,7 @@ pub mod limits;
 pub mod min_rate;
 pub mod network;
 pub mod preset;
+pub mod redis_address;
 pub mod replay;
 pub mod request;
 pub mod response;

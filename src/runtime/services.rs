@@ -264,7 +264,7 @@ impl Slots {
 
 impl TrafficStores {
     fn new(settings: &Settings) -> Result<Self, String> {
-        let redis = settings.redis_url.as_ref().map(|url| RedisStore::new(url.expose())).transpose()?;
+        let redis = settings.redis.as_ref().map(RedisStore::new).transpose()?;
         Ok(Self { responses: Arc::new(ResponseCache::new(settings.handlers.response_cache_size)), redis })
     }
 }

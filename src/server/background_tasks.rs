@@ -45,6 +45,7 @@ impl BackgroundService for Background {
             around,
             supervise(|| worker::work(services)),
             supervise(|| policy::remove_idle_limiters(services)),
+            connect_to_redis(services),
             supervise(|| load_monitor::watch(services)),
         );
     }
@@ -63,6 +64,13 @@ pub(crate) async fn keep_keys_fresh(services: &Services) {
             () = current.keep_keys_fresh() => {}
             () = is_another => {}
         }
+    }
+}
+
+/// Once, so that the first request does not have to wait for the connection.
+async fn connect_to_redis(services: &Services) {
+    if let Some(redis) = &services.traffic.redis {
+        redis.connect().await;
     }
 }
 

@@ -12,7 +12,7 @@ use crate::testing::case::Case;
 /// No Redis, no traces, and a job store in this file, whose jobs are not run. Gives the admin secret with which a case may take a role, unless
 /// every caller may.
 pub(crate) fn isolate(settings: &mut Settings, job_store: &Path) -> Option<Secret> {
-    settings.redis_url = None;
+    settings.redis = None;
     settings.traces = None;
     settings.jobs.store = JobStoreSettings::Sqlite(job_store.display().to_string());
     settings.jobs.fetch_interval = None;

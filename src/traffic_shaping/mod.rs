@@ -6,6 +6,9 @@ pub(crate) mod concurrency_limit;
 pub(crate) mod per_client_limit;
 pub(crate) mod rate_limit;
 pub(crate) mod redis;
+mod redis_commands;
+mod redis_connection;
+mod redis_link;
 pub(crate) mod response_cache;
 
 use std::collections::HashMap;

@@ -83,12 +83,16 @@ impl CallRateLimiter {
         caller: Caller<'_>,
     ) -> Result<Result<(), Duration>, StoreUnavailable> {
         let RateLimit { count, window, .. } = &self.limit;
-        let key = |who: &str| format!("pillion:rate:{action}:{count}/{}:{who}", window.as_micros());
+        let key = |slot: &str, who: &str| format!("pillion:rate:{slot}{action}:{count}/{}:{who}", window.as_micros());
         let counted: Vec<(String, Duration)> = match caller {
-            Caller::Named(name) => vec![(key(name), self.interval(1))],
+            Caller::Named(name) => vec![(key("", name), self.interval(1))],
             Caller::At(networks) => {
-                let all = networks.with(MULTIPLES);
-                all.map(|(network, multiple)| (key(&network.to_string()), self.interval(multiple))).collect()
+                let all: Vec<_> = networks.with(MULTIPLES).collect();
+                // Keys that are counted together are in one slot of a Redis Cluster, that of the largest network.
+                let slot = all.last().map(|(network, _)| format!("{{{action}/{network}}}:")).unwrap_or_default();
+                all.iter()
+                    .map(|(network, multiple)| (key(&slot, &network.to_string()), self.interval(*multiple)))
+                    .collect()
             }
         };
         shared.count(&counted, *window).await

@@ -75,6 +75,8 @@ mod properties;
 mod rate_limit;
 mod readme;
 mod real_handlers;
+mod redis_cluster;
+mod redis_sentinel;
 mod relationships;
 mod reload;
 mod replay;
@@ -182,6 +184,8 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         rate_limit,
         readme,
         real_handlers,
+        redis_cluster,
+        redis_sentinel,
         relationships,
         reload,
         replay,

@@ -1,21 +1,30 @@
-//! A Redis of one's own, which can be stopped.
+//! A Redis of one's own, which can be stopped: one server, a cluster, or a master with a replica and a Sentinel.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::process::Process;
-use super::{free_port, wait_for_port};
+use super::{free_port, wait_for_port, wait_until};
 
 /// A Redis with nothing in it.
 pub struct Redis {
     /// Where it listens.
     pub port: u16,
     process: Option<Process>,
+    options: Vec<String>,
+    folder: Folder,
 }
 
 impl Redis {
     /// Starts one on a free port.
     pub fn start() -> Self {
-        let mut redis = Self { port: free_port(), process: None };
+        Self::start_with(&[])
+    }
+
+    /// The same with more options.
+    pub fn start_with(options: &[&str]) -> Self {
+        let options = options.iter().map(ToString::to_string).collect();
+        let mut redis = Self { port: free_port(), process: None, options, folder: Folder::new("redis") };
         redis.start_again();
         redis
     }
@@ -27,10 +36,220 @@ impl Redis {
 
     /// Starts it on the same port, with nothing in it again.
     pub fn start_again(&mut self) {
+        // What a replica was sent.
+        let _ = std::fs::remove_file(self.folder.0.join("dump.rdb"));
         let mut command = Command::new("redis-server");
-        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-        let process = command.stdout(Stdio::null()).spawn().expect("redis-server starts; `make setup` installs it");
-        self.process = Some(Process(process));
+        command.arg("--dir").arg(&self.folder.0).args([
+            "--port",
+            &self.port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]);
+        let process = command.args(&self.options).stdout(Stdio::null()).spawn();
+        self.process = Some(Process(process.expect("redis-server starts; `make setup` installs it")));
         wait_for_port(self.port);
+    }
+
+    /// The id of its process.
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(|process| process.0.id())
+    }
+
+    /// What a command gives, as `redis-cli` prints it.
+    pub fn ask(&self, arguments: &[&str]) -> String {
+        redis_cli(self.port, arguments)
+    }
+}
+
+fn redis_cli(port: u16, arguments: &[&str]) -> String {
+    let mut command = Command::new("redis-cli");
+    command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "--no-auth-warning"]);
+    let output = command.args(arguments).output().expect("redis-cli is in the package of redis-server");
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A folder that is removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("pillion-e2e-{name}-{}", free_port()));
+        std::fs::create_dir_all(&folder).expect("a folder for temporary files");
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A Redis Cluster: three masters, and a replica of each.
+pub struct RedisCluster {
+    nodes: Vec<Redis>,
+}
+
+/// How long a node may be away until the others replace it, in milliseconds.
+const NODE_TIMEOUT: &str = "1000";
+
+impl RedisCluster {
+    /// Starts one, and waits until it serves all slots.
+    pub fn start() -> Self {
+        let nodes: Vec<Redis> = (0..6).map(|_| start_node()).collect();
+        let addresses: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        let mut create = Command::new("redis-cli");
+        create.args(["--cluster", "create"]).args(&addresses).args(["--cluster-replicas", "1", "--cluster-yes"]);
+        let created = create.output().expect("redis-cli is in the package of redis-server");
+        assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stdout));
+        let cluster = Self { nodes };
+        cluster.wait_until_complete();
+        cluster
+    }
+
+    /// Its address, with all of its nodes.
+    pub fn url(&self) -> String {
+        let nodes: Vec<String> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        format!("redis+cluster://{}", nodes.join(","))
+    }
+
+    /// Waits until every master has its replica, and every node knows that all slots are served.
+    fn wait_until_complete(&self) {
+        for node in &self.nodes {
+            wait_until("that the cluster serves all slots", || {
+                node.ask(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+                    && (node.ask(&["INFO", "replication"]).contains("master_link_status:up")
+                        || node.ask(&["INFO", "replication"]).contains("state=online"))
+            });
+        }
+    }
+
+    /// The places of the nodes that are masters now.
+    pub fn masters(&self) -> Vec<usize> {
+        let is_master = |node: &Redis| node.id().is_some() && node.ask(&["ROLE"]).starts_with("master");
+        (0..self.nodes.len()).filter(|index| is_master(&self.nodes[*index])).collect()
+    }
+
+    /// Ends a node at once.
+    pub fn stop(&mut self, index: usize) {
+        self.nodes[index].stop();
+    }
+
+    /// Starts a node again.
+    pub fn start_again(&mut self, index: usize) {
+        self.nodes[index].start_again();
+    }
+
+    /// How many keys with names of this form each node has.
+    pub fn keys(&self, pattern: &str) -> Vec<usize> {
+        let count = |node: &Redis| node.ask(&["--scan", "--pattern", pattern]).lines().count();
+        self.masters().into_iter().map(|index| count(&self.nodes[index])).collect()
+    }
+}
+
+fn start_node() -> Redis {
+    let bus = free_port().to_string();
+    Redis::start_with(&[
+        "--cluster-enabled",
+        "yes",
+        "--cluster-port",
+        &bus,
+        "--cluster-node-timeout",
+        NODE_TIMEOUT,
+        "--repl-diskless-sync-delay",
+        "0",
+    ])
+}
+
+/// A master, its replica, and a Sentinel, which all have passwords.
+pub struct RedisWithSentinel {
+    servers: Vec<Redis>,
+    sentinel: u16,
+    _process: Process,
+    _folder: Folder,
+}
+
+impl RedisWithSentinel {
+    /// The password of the servers.
+    pub const PASSWORD: &'static str = "of/the@servers";
+    /// The password of the Sentinel.
+    pub const SENTINEL_PASSWORD: &'static str = "of-the-sentinel";
+
+    /// Starts them, and waits until the Sentinel knows the replica.
+    pub fn start() -> Self {
+        let folder = Folder::new("redis-sentinel");
+        let login =
+            ["--requirepass", Self::PASSWORD, "--masterauth", Self::PASSWORD, "--repl-diskless-sync-delay", "0"];
+        let master = Redis::start_with(&login);
+        let of_master = ["--replicaof", "127.0.0.1", &master.port.to_string()];
+        let replica = Redis::start_with(&[login.as_slice(), of_master.as_slice()].concat());
+        let sentinel = free_port();
+        let config = format!(
+            "port {sentinel}\nbind 127.0.0.1\ndir {folder}\nrequirepass {sentinel_password}\n\
+             sentinel monitor main 127.0.0.1 {port} 1\nsentinel auth-pass main {password}\n\
+             sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n",
+            folder = folder.0.display(),
+            port = master.port,
+            password = Self::PASSWORD,
+            sentinel_password = Self::SENTINEL_PASSWORD,
+        );
+        let file = folder.0.join("sentinel.conf");
+        std::fs::write(&file, config).expect("a folder for temporary files");
+        let process = Command::new("redis-server").arg(&file).arg("--sentinel").stdout(Stdio::null()).spawn();
+        let process = Process(process.expect("redis-server starts; `make setup` installs it"));
+        wait_for_port(sentinel);
+        let redis = Self { servers: vec![master, replica], sentinel, _process: process, _folder: folder };
+        wait_until("that the Sentinel knows the replica", || {
+            redis.ask_sentinel(&["SENTINEL", "REPLICAS", "main"]).contains("\nok\n")
+                && redis.servers[1]
+                    .ask(&["-a", Self::PASSWORD, "INFO", "replication"])
+                    .contains("master_link_status:up")
+        });
+        redis
+    }
+
+    fn ask_sentinel(&self, arguments: &[&str]) -> String {
+        redis_cli(self.sentinel, &[&["-a", Self::SENTINEL_PASSWORD], arguments].concat())
+    }
+
+    /// Its address, with a Sentinel first that does not run.
+    pub fn url(&self) -> String {
+        format!("redis+sentinel://:of%2Fthe%40servers@127.0.0.1:{},127.0.0.1:{}/main/2", free_port(), self.sentinel)
+    }
+
+    /// The same without the one that does not run.
+    pub fn url_of_running(&self) -> String {
+        format!("redis+sentinel://:of%2Fthe%40servers@127.0.0.1:{}/main/2", self.sentinel)
+    }
+
+    /// The port of the server that is not the master.
+    pub fn replica(&self) -> u16 {
+        let master = self.master();
+        self.servers.iter().map(|server| server.port).find(|port| *port != master).expect("there are two")
+    }
+
+    /// The port of the server that is the master by the Sentinel's word.
+    pub fn master(&self) -> u16 {
+        let address = self.ask_sentinel(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"]);
+        address.lines().nth(1).and_then(|port| port.parse().ok()).expect("the Sentinel names a master")
+    }
+
+    /// Ends the server on this port at once.
+    pub fn stop(&mut self, port: u16) {
+        self.servers.iter_mut().filter(|server| server.port == port).for_each(Redis::stop);
+    }
+
+    /// Starts the server on this port again, as what it was started as first.
+    pub fn start_again(&mut self, port: u16) {
+        self.servers.iter_mut().filter(|server| server.port == port).for_each(Redis::start_again);
+    }
+
+    /// What a command gives on the server on this port.
+    pub fn ask(&self, port: u16, arguments: &[&str]) -> String {
+        redis_cli(port, &[&["-a", Self::PASSWORD], arguments].concat())
     }
 }
