@@ -88,6 +88,7 @@ test | bench)
   need go golang-go
   need npm npm
   need redis-server redis-server
+  need pgbouncer pgbouncer
   need promtool prometheus
   need haproxy haproxy
   need_python

@@ -22,7 +22,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::config::settings::{JobStoreSettings, Jobs as JobSettings};
 use crate::jobs::job::NewJob;
-use crate::jobs::postgres::PostgresStore;
+use crate::jobs::postgres::{ListenEnd, PostgresStore};
 use crate::jobs::sqlite::SqliteStore;
 use crate::jobs::store::{JobStore, LOOK_MAX, StoreError};
 use crate::jobs::waiters::JobWaiters;
@@ -72,6 +72,11 @@ const ENQUEUE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait before the database is listened to again.
 const LISTEN_PAUSE: Duration = Duration::from_secs(1);
+
+/// The same if notifications do not come by such a connection; it may lead elsewhere by then.
+const UNABLE_PAUSE: Duration = Duration::from_mins(5);
+
+const NOT_NOTIFIED: &str = "no notification came by the connection, as behind PgBouncer in transaction pooling mode";
 
 impl Jobs {
     /// Opens the store. With `serves`, it is made if it is not there, and no other process may serve from the same file.
@@ -181,10 +186,15 @@ impl Jobs {
                 self.new.notify_one();
             };
             let ended = shared.listen(&listening, &self.new, &|id| self.waiting.tell_ended(id)).await;
-            let closed = || Reason::new(ErrorKind::ConnectionClosed, "the connection has ended");
-            let reason = ended.map_or_else(|error| error.reason(), |()| closed());
+            let (reason, pause) = match ended {
+                Ok(ListenEnd::NotNotified) => (Reason::new(ErrorKind::Timeout, NOT_NOTIFIED), UNABLE_PAUSE),
+                Ok(ListenEnd::Closed) => {
+                    (Reason::new(ErrorKind::ConnectionClosed, "the connection has ended"), LISTEN_PAUSE)
+                }
+                Err(error) => (error.reason(), LISTEN_PAUSE),
+            };
             self.notifications.missed(self.store_name(), &reason);
-            tokio::time::sleep(LISTEN_PAUSE).await;
+            tokio::time::sleep(pause).await;
         }
     }
 }

@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::oneshot::error::TryRecvError;
-use tokio::sync::{Notify, Semaphore};
-use tokio_postgres::types::ToSql;
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_postgres::{AsyncMessage, Client, Row};
 use uuid::Uuid;
 
 use crate::jobs::finished_together::{Finished, FinishedTogether};
 use crate::jobs::job::{Claim, Count, Filter, Job, NewJob, Of, Outcome, Requeued, Status, TokenDigest};
 use crate::jobs::store::{JobStore, PURGE_MAX, StoreError};
-use crate::postgres::{Database, DatabaseError, in_time};
+use crate::postgres::{Database, DatabaseError, Parameter, in_time, typed};
 
 /// Two that make it at the same time would get in each other's way.
 const LOCK: &str = "select pg_advisory_xact_lock(7455406124)";
@@ -80,6 +79,18 @@ const CONNECTIONS: usize = 8;
 /// How long to wait for one of them.
 const ENQUEUE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a notification may take to come.
+const NOTIFICATION_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why nothing is listened to any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenEnd {
+    /// The connection has ended.
+    Closed,
+    /// Notifications do not come by such a connection.
+    NotNotified,
+}
+
 /// The log.
 pub struct PostgresStore {
     database: Database,
@@ -94,7 +105,7 @@ impl From<DatabaseError> for StoreError {
     }
 }
 
-type Values<'v> = &'v [&'v (dyn ToSql + Sync)];
+type Values<'v> = &'v [Parameter<'v>];
 
 impl PostgresStore {
     /// Makes the table, if it is not there.
@@ -108,7 +119,7 @@ impl PostgresStore {
         in_time(transaction.batch_execute(TABLE)).await?;
         in_time(transaction.batch_execute(ADD_FENCING_TOKEN)).await?;
         in_time(transaction.commit()).await?;
-        let row = in_time(client.query_one("select max(edition) from pillion.action_log_edition", &[])).await?;
+        let row = in_time(client.query_typed_one("select max(edition) from pillion.action_log_edition", &[])).await?;
         let edition: i32 = row.try_get(0).map_err(DatabaseError::from)?;
         if edition > EDITION {
             return Err(StoreError(format!("pillion.action_log was made by a newer program (edition {edition})")));
@@ -128,7 +139,7 @@ impl PostgresStore {
     pub async fn exists(database: &Database) -> Result<bool, StoreError> {
         let client = database.connect().await?;
         let sql = "select to_regclass('pillion.action_log') is not null";
-        let row = in_time(client.query_one(sql, &[])).await?;
+        let row = in_time(client.query_typed_one(sql, &[])).await?;
         Ok(row.try_get(0).map_err(DatabaseError::from)?)
     }
 
@@ -152,16 +163,16 @@ impl PostgresStore {
     }
 
     async fn change(&self, sql: &str, values: Values<'_>) -> Result<bool, StoreError> {
-        self.with(async |client| Ok(in_time(client.execute(sql, values)).await? > 0)).await
+        self.with(async |client| Ok(in_time(client.execute_typed(sql, values)).await? > 0)).await
     }
 
     async fn jobs(&self, sql: &str, values: Values<'_>) -> Result<Vec<Job>, StoreError> {
-        let rows = self.with(async |client| in_time(client.query(sql, values)).await).await?;
+        let rows = self.with(async |client| in_time(client.query_typed(sql, values)).await).await?;
         rows.iter().map(|row| read(row).map_err(|error| DatabaseError::from(error).into())).collect()
     }
 
     /// Wakes `new` whenever any replica has something to do, and notifies `ended` of ended jobs. Ends with the
-    /// connection.
+    /// connection, or when no notifications come by it.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -170,9 +181,12 @@ impl PostgresStore {
         listening: &(dyn Fn() + Sync),
         new: &Notify,
         ended: &(dyn Fn(Uuid) + Sync),
-    ) -> Result<(), StoreError> {
+    ) -> Result<ListenEnd, StoreError> {
         let (client, mut messages) = self.database.listen().await?;
-        in_time(client.batch_execute(&format!("listen {CHANNEL}; listen {ENDED_CHANNEL}"))).await?;
+        if !self.is_notified(&client, &mut messages).await? {
+            return Ok(ListenEnd::NotNotified);
+        }
+        in_time(client.batch_execute(&format!("unlisten *; listen {CHANNEL}; listen {ENDED_CHANNEL}"))).await?;
         listening();
         while let Some(message) = messages.recv().await {
             match message {
@@ -183,7 +197,29 @@ impl PostgresStore {
                 _ => {}
             }
         }
-        Ok(())
+        Ok(ListenEnd::Closed)
+    }
+
+    /// Does a notification that is sent on another connection come by this one? Behind PgBouncer in transaction pooling mode LISTEN
+    /// succeeds, and nothing ever comes. The channel is one of its own: what listens there may stay at the server.
+    async fn is_notified(
+        &self,
+        client: &Client,
+        messages: &mut mpsc::Receiver<AsyncMessage>,
+    ) -> Result<bool, StoreError> {
+        let channel = format!("pillion_probe_{}", Uuid::new_v4().simple());
+        in_time(client.batch_execute(&format!("listen {channel}"))).await?;
+        let notify = "select pg_notify($1, '')";
+        self.with(async |other| in_time(other.query_typed(notify, &[typed(&channel)])).await.map(drop)).await?;
+        let come = async {
+            while let Some(message) = messages.recv().await {
+                if matches!(&message, AsyncMessage::Notification(found) if found.channel() == channel) {
+                    return true;
+                }
+            }
+            false
+        };
+        Ok(tokio::time::timeout(NOTIFICATION_TIMEOUT, come).await.unwrap_or(false))
     }
 }
 
@@ -237,7 +273,7 @@ impl PostgresStore {
         &self,
         id: Uuid,
         condition: &str,
-        second: &(dyn ToSql + Sync),
+        second: Parameter<'_>,
         outcome: &Outcome,
     ) -> Result<bool, StoreError> {
         let (status, value, errors) = parts(outcome);
@@ -245,8 +281,8 @@ impl PostgresStore {
             "with ended as ({END} where id = $1 and status = 'processing' and {condition} returning id) \
              select pg_notify('{ENDED_CHANNEL}', id::text) from ended"
         );
-        let values: Values<'_> = &[&id, second, &status, &value, &errors];
-        self.with(async |client| Ok(!in_time(client.query(&sql, values)).await?.is_empty())).await
+        let values: Values<'_> = &[typed(&id), second, typed(&status), typed(&value), typed(&errors)];
+        self.with(async |client| Ok(!in_time(client.query_typed(&sql, values)).await?.is_empty())).await
     }
 }
 
@@ -265,25 +301,26 @@ impl JobStore for PostgresStore {
              $4::text[], $5::text[], $6::float8[]) as job (id, action, payload, headers, session, lifetime) \
              returning 1) select pg_notify('{CHANNEL}', '') from (select count(*) from stored) as counted"
         );
-        let values: Values<'_> = &[&ids, &actions, &payloads, &headers, &sessions, &lifetimes];
-        self.with(async |client| in_time(client.query(&sql, values)).await.map(drop)).await
+        let values: Values<'_> =
+            &[typed(&ids), typed(&actions), typed(&payloads), typed(&headers), typed(&sessions), typed(&lifetimes)];
+        self.with(async |client| in_time(client.query_typed(&sql, values)).await.map(drop)).await
     }
 
     async fn find(&self, id: Uuid) -> Result<Option<Job>, StoreError> {
         let sql = format!("select {COLUMNS} from pillion.action_log where id = $1");
-        Ok(self.jobs(&sql, &[&id]).await?.into_iter().next())
+        Ok(self.jobs(&sql, &[typed(&id)]).await?.into_iter().next())
     }
 
     async fn ended_of(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
         let sql = "select id from pillion.action_log where id = any ($1) and status in ('completed', 'error')";
-        let rows = self.with(async |client| in_time(client.query(sql, &[&ids])).await).await?;
+        let rows = self.with(async |client| in_time(client.query_typed(sql, &[typed(&ids)])).await).await?;
         rows.iter().map(|row| row.try_get(0).map_err(|error| DatabaseError::from(error).into())).collect()
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<Job>, StoreError> {
-        let (of, names): (_, &(dyn ToSql + Sync)) = match &claim.of {
-            Of::Action(name) => ("= $3", name),
-            Of::AllBut(names) => ("<> all ($3::text[])", names),
+        let (of, names) = match &claim.of {
+            Of::Action(name) => ("= $3", typed(name)),
+            Of::AllBut(names) => ("<> all ($3::text[])", typed(names)),
         };
         let sql = format!(
             "with due as (select id from pillion.action_log where status in ('created', 'processing') \
@@ -296,7 +333,8 @@ impl JobStore for PostgresStore {
              lease_until = clock_timestamp() + $2::float8 * interval '1 second' from due where log.id = due.id \
              returning log.{COLUMNS}"
         );
-        let values: Values<'_> = &[&rows(claim.limit), &seconds(claim.lease), names];
+        let (limit, lease) = (rows(claim.limit), seconds(claim.lease));
+        let values: Values<'_> = &[typed(&limit), typed(&lease), names];
         let mut jobs = self.jobs(&sql, values).await?;
         jobs.sort_by(|one, other| one.created_at.cmp(&other.created_at));
         Ok(jobs)
@@ -312,7 +350,9 @@ impl JobStore for PostgresStore {
                    update pillion.action_log as log set lease_until = clock_timestamp() + $3::float8 * interval '1 second' \
                    from kept where log.id = kept.id returning log.id";
         let rows = self
-            .with(async |client| in_time(client.query(sql, &[&ids, &fencing_tokens, &seconds(lease)])).await)
+            .with(async |client| {
+                in_time(client.query_typed(sql, &[typed(&ids), typed(&fencing_tokens), typed(&seconds(lease))])).await
+            })
             .await?;
         rows.iter().map(|row| row.try_get(0).map_err(|error| DatabaseError::from(error).into())).collect()
     }
@@ -337,7 +377,7 @@ impl JobStore for PostgresStore {
         let sql = "update pillion.action_log set status = 'created', failures = failures + 1, lease_until = null, \
                    run_after = clock_timestamp() + $3::float8 * interval '1 second', errors = $4 \
                    where id = $1 and fencing_token = $2 and status = 'processing' and completion_digest is null";
-        self.change(sql, &[&id, &fencing_token, &seconds(pause), &errors]).await
+        self.change(sql, &[typed(&id), typed(&fencing_token), typed(&seconds(pause)), typed(&errors)]).await
     }
 
     async fn release(&self, id: Uuid, fencing_token: i32) -> Result<bool, StoreError> {
@@ -347,7 +387,10 @@ impl JobStore for PostgresStore {
              and status = 'processing' and completion_digest is null returning 1) \
              select pg_notify('{CHANNEL}', '') from given"
         );
-        self.with(async |client| Ok(!in_time(client.query(&sql, &[&id, &fencing_token])).await?.is_empty())).await
+        self.with(async |client| {
+            Ok(!in_time(client.query_typed(&sql, &[typed(&id), typed(&fencing_token)])).await?.is_empty())
+        })
+        .await
     }
 
     async fn leave_to_handler(
@@ -360,7 +403,8 @@ impl JobStore for PostgresStore {
         let sql = "update pillion.action_log set completion_digest = $3, \
                    lease_until = clock_timestamp() + $4::float8 * interval '1 second' \
                    where id = $1 and fencing_token = $2 and status = 'processing' and completion_digest is null";
-        self.change(sql, &[&id, &fencing_token, &digest.as_slice(), &seconds(timeout)]).await
+        self.change(sql, &[typed(&id), typed(&fencing_token), typed(&digest.as_slice()), typed(&seconds(timeout))])
+            .await
     }
 
     async fn awaiting(&self, id: Uuid, digest: &TokenDigest) -> Result<Option<Job>, StoreError> {
@@ -368,12 +412,12 @@ impl JobStore for PostgresStore {
             "select {COLUMNS} from pillion.action_log where id = $1 and completion_digest = $2 \
              and status = 'processing' and lease_until > clock_timestamp()"
         );
-        Ok(self.jobs(&sql, &[&id, &digest.as_slice()]).await?.into_iter().next())
+        Ok(self.jobs(&sql, &[typed(&id), typed(&digest.as_slice())]).await?.into_iter().next())
     }
 
     async fn complete(&self, id: Uuid, digest: &TokenDigest, outcome: &Outcome) -> Result<bool, StoreError> {
         let condition = "completion_digest = $2 and lease_until > clock_timestamp()";
-        self.end(id, condition, &digest.as_slice(), outcome).await
+        self.end(id, condition, typed(&digest.as_slice()), outcome).await
     }
 
     async fn expire(&self, too_late: &str, never_reported: &str) -> Result<u64, StoreError> {
@@ -382,14 +426,14 @@ impl JobStore for PostgresStore {
                    errors = case when completion_digest is null then $1 else $2 end \
                    where status in ('created', 'processing') and (status = 'created' or lease_until <= clock_timestamp()) \
                    and (expires_at <= clock_timestamp() or completion_digest is not null)";
-        let values: Values<'_> = &[&too_late, &never_reported];
-        self.with(async |client| in_time(client.execute(sql, values)).await).await
+        let values: Values<'_> = &[typed(&too_late), typed(&never_reported)];
+        self.with(async |client| in_time(client.execute_typed(sql, values)).await).await
     }
 
     async fn list(&self, filter: &Filter, limit: usize) -> Result<Vec<Job>, StoreError> {
         let sql = format!("select {COLUMNS} from pillion.action_log where {FITS} order by created_at desc limit $4");
         let (status, age) = (filter.status.map(Status::name), filter.older_than.map_or(0.0, seconds));
-        self.jobs(&sql, &[&filter.action, &status, &age, &rows(limit)]).await
+        self.jobs(&sql, &[typed(&filter.action), typed(&status), typed(&age), typed(&rows(limit))]).await
     }
 
     async fn requeue(&self, id: Uuid, lifetime: Duration, force: bool) -> Result<Requeued, StoreError> {
@@ -400,8 +444,9 @@ impl JobStore for PostgresStore {
              where id = $1 and (status = 'error' or status = 'completed' and $3) returning 1) \
              select pg_notify('{CHANNEL}', '') from again"
         );
-        let values: Values<'_> = &[&id, &seconds(lifetime), &force];
-        if self.with(async |client| Ok(!in_time(client.query(&sql, values)).await?.is_empty())).await? {
+        let lifetime = seconds(lifetime);
+        let values: Values<'_> = &[typed(&id), typed(&lifetime), typed(&force)];
+        if self.with(async |client| Ok(!in_time(client.query_typed(&sql, values)).await?.is_empty())).await? {
             return Ok(Requeued::Done);
         }
         let is_completed = self.find(id).await?.is_some_and(|job| job.status == Status::Completed);
@@ -412,7 +457,7 @@ impl JobStore for PostgresStore {
         let sql = "update pillion.action_log set status = 'error', errors = $2, \
                    response_received_at = clock_timestamp(), lease_until = null, completion_digest = null, \
                    request_headers = '{}' where id = $1 and status in ('created', 'processing')";
-        self.change(sql, &[&id, &errors]).await
+        self.change(sql, &[typed(&id), typed(&errors)]).await
     }
 
     async fn purge(&self, filter: &Filter, ended_only: bool, limit: usize) -> Result<u64, StoreError> {
@@ -422,15 +467,17 @@ impl JobStore for PostgresStore {
              (select id from pillion.action_log where {FITS} {ended} limit $4)"
         );
         let (status, age) = (filter.status.map(Status::name), filter.older_than.map_or(0.0, seconds));
-        let values: Values<'_> = &[&filter.action, &status, &age, &rows(limit)];
-        self.with(async |client| in_time(client.execute(&sql, values)).await).await
+        let limit = rows(limit);
+        let values: Values<'_> = &[typed(&filter.action), typed(&status), typed(&age), typed(&limit)];
+        self.with(async |client| in_time(client.execute_typed(&sql, values)).await).await
     }
 
     async fn drop_all_but(&self, newest: usize) -> Result<u64, StoreError> {
         let sql = "delete from pillion.action_log where id in (select id from pillion.action_log \
                    where status in ('completed', 'error') order by response_received_at desc limit $2 offset $1)";
-        let values: Values<'_> = &[&rows(newest), &i64::from(PURGE_MAX)];
-        self.with(async |client| in_time(client.execute(sql, values)).await).await
+        let (newest, limit) = (rows(newest), i64::from(PURGE_MAX));
+        let values: Values<'_> = &[typed(&newest), typed(&limit)];
+        self.with(async |client| in_time(client.execute_typed(sql, values)).await).await
     }
 
     async fn counts(&self) -> Result<Vec<Count>, StoreError> {
@@ -440,7 +487,7 @@ impl JobStore for PostgresStore {
                    sum(pg_column_size(input_payload) + pg_column_size(request_headers) \
                    + pg_column_size(session_variables))::bigint from pillion.action_log \
                    where status in ('created', 'processing') group by action_name, status";
-        let rows = self.with(async |client| in_time(client.query(sql, &[])).await).await?;
+        let rows = self.with(async |client| in_time(client.query_typed(sql, &[])).await).await?;
         let read = |row: &Row| -> Result<Count, tokio_postgres::Error> {
             let status: String = row.try_get(1)?;
             let status = Status::of(&status).unwrap_or(Status::Error);

@@ -4,7 +4,7 @@ use serde_json::Value;
 use tokio_postgres::Client;
 
 use crate::config::document::Document;
-use crate::postgres::{Database, DatabaseError, in_time};
+use crate::postgres::{Database, DatabaseError, in_time, typed};
 
 /// The table. `metadata_api` has one row at most, and its version grows with each change.
 const TABLE: &str = "
@@ -40,7 +40,7 @@ pub(crate) async fn prepare(database: &Database, first: &Document) -> Result<Ver
     in_time(transaction.batch_execute(TABLE)).await?;
     let text = first.to_json().to_string();
     let insert = "insert into pillion.metadata (id, version, document) values (1, 1, $1) on conflict do nothing";
-    in_time(transaction.execute(insert, &[&text])).await?;
+    in_time(transaction.execute_typed(insert, &[typed(&text)])).await?;
     in_time(transaction.commit()).await?;
     load(&client).await
 }
@@ -50,7 +50,8 @@ pub(crate) async fn prepare(database: &Database, first: &Document) -> Result<Ver
 /// # Errors
 /// [`DatabaseError`], also when nothing is there any more.
 pub(crate) async fn load(client: &Client) -> Result<Versioned, DatabaseError> {
-    let row = in_time(client.query_one("select version, document from pillion.metadata where id = 1", &[])).await?;
+    let row =
+        in_time(client.query_typed_one("select version, document from pillion.metadata where id = 1", &[])).await?;
     let (version, text): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
     let json: Value = serde_json::from_str(&text)
         .map_err(|error| DatabaseError::Failed(format!("pillion.metadata holds no JSON: {error}")))?;
@@ -63,7 +64,7 @@ pub(crate) async fn load(client: &Client) -> Result<Versioned, DatabaseError> {
 /// # Errors
 /// [`DatabaseError`].
 pub(crate) async fn version(client: &Client) -> Result<i64, DatabaseError> {
-    let row = in_time(client.query_one("select version from pillion.metadata where id = 1", &[])).await?;
+    let row = in_time(client.query_typed_one("select version from pillion.metadata where id = 1", &[])).await?;
     Ok(row.try_get(0)?)
 }
 
@@ -75,6 +76,6 @@ pub(crate) async fn save(client: &Client, version: i64, document: &Document) -> 
     let update = "update pillion.metadata set version = version + 1, document = $2, changed_at = now() \
                   where id = 1 and version = $1 returning version";
     let text = document.to_json().to_string();
-    let row = in_time(client.query_opt(update, &[&version, &text])).await?;
+    let row = in_time(client.query_typed_opt(update, &[typed(&version), typed(&text)])).await?;
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }

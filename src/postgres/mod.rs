@@ -6,11 +6,53 @@ use futures_util::stream;
 use futures_util::stream::StreamExt;
 use tokio::sync::mpsc;
 use tokio_postgres::config::Host;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use uuid::Uuid;
 
 use crate::config::settings::DatabaseSettings;
 use crate::http_client::tls::client_config;
+
+/// A parameter of a statement with its type.
+pub(crate) type Parameter<'v> = (&'v (dyn ToSql + Sync), Type);
+
+/// A value whose type in the database is known by its type here. Statements are sent with the types of their parameters, so that none
+/// is prepared: what is prepared belongs to a connection of the server, and behind PgBouncer in transaction pooling mode the next
+/// statement may be on another one.
+pub(crate) trait SqlType: ToSql + Sync {
+    /// The type in the database.
+    const TYPE: Type;
+}
+
+macro_rules! sql_types {
+    ($($rust:ty => $sql:ident),* $(,)?) => { $(impl SqlType for $rust { const TYPE: Type = Type::$sql; })* };
+}
+
+sql_types! {
+    &str => TEXT,
+    Option<&str> => TEXT,
+    String => TEXT,
+    Option<String> => TEXT,
+    bool => BOOL,
+    i32 => INT4,
+    i64 => INT8,
+    f64 => FLOAT8,
+    Uuid => UUID,
+    &[u8] => BYTEA,
+    Vec<Uuid> => UUID_ARRAY,
+    &[Uuid] => UUID_ARRAY,
+    Vec<&str> => TEXT_ARRAY,
+    Vec<String> => TEXT_ARRAY,
+    Vec<i32> => INT4_ARRAY,
+    Vec<f64> => FLOAT8_ARRAY,
+}
+
+/// A parameter.
+#[must_use]
+pub(crate) fn typed<T: SqlType>(value: &T) -> Parameter<'_> {
+    (value, T::TYPE)
+}
 
 /// Where the database is and how it is reached.
 #[derive(Clone)]

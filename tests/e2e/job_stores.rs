@@ -9,6 +9,7 @@ use pillion::internals::{
 };
 use pillion::model::secret::Secret;
 use pillion_test_support::engines::Engines;
+use pillion_test_support::pgbouncer::PgBouncer;
 use pillion_test_support::scripted::{Reply, Scripted};
 use pillion_test_support::{library, trials, wait_until};
 use serde_json::{Value, json};
@@ -39,10 +40,12 @@ async fn open(store: &str) -> Box<dyn JobStore> {
     Box::new(PostgresStore::open(Database::new(&settings).expect("a database")).await.expect("a store"))
 }
 
-/// Does something with a store of each kind.
+/// Does something with a store of each kind, and with one behind `PgBouncer`.
 fn with_each(engines: &Engines, name: &str, work: &impl AsyncFn(&dyn JobStore)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    for store in stores(engines, name) {
+    let bouncer = PgBouncer::start(engines.database, 1);
+    let pooled = bouncer.url_of(&engines.new_database(&format!("{name}_pooled")));
+    for store in stores(engines, name).into_iter().chain([pooled]) {
         let _store = Store(store.clone());
         runtime.block_on(async { work(&*open(&store).await).await });
     }

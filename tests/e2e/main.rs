@@ -69,6 +69,7 @@ mod packages;
 mod packaging;
 mod passthrough;
 mod persisted_queries;
+mod pgbouncer;
 mod pillion_test;
 mod pipelining;
 mod properties;
@@ -178,6 +179,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         packaging,
         passthrough,
         persisted_queries,
+        pgbouncer,
         pillion_test,
         pipelining,
         properties,

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use pillion_test_support::engines::Engines;
+use pillion_test_support::pgbouncer::PgBouncer;
 use pillion_test_support::pillion::{Pillion, Setup};
 use pillion_test_support::scripted::{Reply, Scripted};
 use pillion_test_support::{trials, wait_until};
@@ -325,12 +326,17 @@ fn unwritable_metadata_stores(engines: &Engines) {
 }
 
 fn replicas_share_a_database(engines: &Engines) {
-    let url = engines.new_database("replicas");
+    share_metadata(engines, &engines.new_database("replicas"));
+    let bouncer = PgBouncer::start(engines.database, 2);
+    share_metadata(engines, &bouncer.url_of(&engines.new_database("pooled_replicas")));
+}
+
+fn share_metadata(engines: &Engines, url: &str) {
     let handlers = Scripted::start();
     handlers.on_path("/number", Reply::json("7"));
     let start = |actions: &str| {
         let setup = setup(engines.postgraphile, actions, handlers.port).flag("--metadata-api=postgres");
-        setup.env("PILLION_DATABASE_URL", &url).start().wait_until_ready()
+        setup.env("PILLION_DATABASE_URL", url).start().wait_until_ready()
     };
     // The first one brings its folder along, the second one's counts for nothing.
     let one = start("lookups");

@@ -17,6 +17,7 @@ pub mod engines;
 pub mod fixtures;
 pub mod message;
 pub mod mutate;
+pub mod pgbouncer;
 pub mod pillion;
 pub mod process;
 pub mod random_documents;
