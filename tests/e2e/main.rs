@@ -81,6 +81,7 @@ mod redis_sentinel;
 mod relationships;
 mod reload;
 mod replay;
+mod replicas;
 mod request_metrics;
 mod request_smuggling;
 mod request_timeout;
@@ -191,6 +192,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         relationships,
         reload,
         replay,
+        replicas,
         request_metrics,
         request_smuggling,
         request_timeout,

@@ -1,15 +1,14 @@
 //! Rolling update: replicas behind a balancer are replaced under load, and no request fails.
 
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use pillion_test_support::balancer::Balancer;
 use pillion_test_support::client::Client;
 use pillion_test_support::engines::Engines;
 use pillion_test_support::pillion::{Pillion, Setup};
-use pillion_test_support::process::Process;
 use pillion_test_support::scripted::{Reply, Scripted};
-use pillion_test_support::{free_port, trials, wait_for_port, wait_until};
+use pillion_test_support::{free_port, trials, wait_until};
 
 use super::harness::shop::{MIXED, MIXED_RESPONSE};
 
@@ -56,34 +55,4 @@ fn replicas_are_replaced(engines: &Engines) {
         }
         is_over.store(true, Ordering::Relaxed);
     });
-}
-
-/// A real one, which sends nothing twice.
-struct Balancer {
-    port: u16,
-    _process: Process,
-}
-
-impl Balancer {
-    fn start(replicas: &[(u16, u16)]) -> Self {
-        let port = free_port();
-        let mut config = format!(
-            "defaults\n  mode http\n  retries 0\n  timeout connect 1s\n  timeout client 10s\n  timeout server 10s\n\
-             frontend clients\n  bind 127.0.0.1:{port}\n  default_backend replicas\n\
-             backend replicas\n  option httpchk GET /readyz\n"
-        );
-        for (index, (clients, admin)) in replicas.iter().enumerate() {
-            config += &format!("  server r{index} 127.0.0.1:{clients} check port {admin} inter 100ms fall 1 rise 1\n");
-        }
-        let file = std::env::temp_dir().join(format!("pillion-e2e-haproxy-{}.cfg", std::process::id()));
-        std::fs::write(&file, config).expect("a file");
-        let mut command = Command::new("haproxy");
-        command.arg("-f").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = Process(command.spawn().expect("haproxy starts; `make setup` installs it"));
-        wait_for_port(port);
-        // Both are taken for ready until they have been looked at.
-        std::thread::sleep(Duration::from_millis(300));
-        let _ = std::fs::remove_file(file);
-        Self { port, _process: process }
-    }
 }

@@ -12,6 +12,7 @@
     reason = "a test that fails says so by a panic"
 )]
 
+pub mod balancer;
 pub mod client;
 pub mod engines;
 pub mod fixtures;
