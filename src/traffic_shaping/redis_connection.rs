@@ -63,7 +63,7 @@ pub(crate) enum RedisConnector {
     /// To a server at a fixed address.
     Server(Client),
     /// To a cluster, by some of its nodes.
-    Cluster(ClusterClient),
+    Cluster(Box<ClusterClient>),
     /// To the server that is the master now.
     Sentinel(RedisAddress),
 }
@@ -94,7 +94,7 @@ impl RedisConnector {
                     .retries(CLUSTER_RETRIES)
                     .min_retry_wait(1)
                     .max_retry_wait(CLUSTER_RETRY_WAIT_MS);
-                Ok(Self::Cluster(builder.build()?))
+                Ok(Self::Cluster(Box::new(builder.build()?)))
             }
             RedisDeployment::Sentinel { .. } => {
                 sentinels(address)?;
