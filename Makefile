@@ -41,6 +41,10 @@ endure: ## Reloads, restarts, overload and a soak (ENDURE_SECONDS=1800 for half 
 	@tests/setup.sh bench
 	cargo bench --locked --bench endurance
 
+scale: ## Replicas behind a balancer with one PostgreSQL and one Redis: throughput, load of both, kills
+	@tests/setup.sh bench
+	cargo bench --locked --bench scale
+
 # 5 % more than benches/instructions.rs says of any of them fails.
 instructions: ## Counts the instructions of the core's functions
 	@tests/setup.sh instructions

@@ -53,7 +53,7 @@ pub fn reset_peak_memory(process: &Process) -> Fallible<()> {
 }
 
 /// In the order in which they stand in the results.
-const SECTIONS: [&str; 5] = ["proxies", "extension_fields", "allocations", "stored", "endurance"];
+const SECTIONS: [&str; 6] = ["proxies", "extension_fields", "allocations", "stored", "scale", "endurance"];
 
 /// Writes what one measurement found, and all that is known of this machine into `benches/RESULTS.md`.
 pub fn publish(section: &str, text: &str) -> Fallible<()> {
