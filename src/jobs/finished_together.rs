@@ -1,4 +1,4 @@
-//! Collects results of jobs that wait to be stored, so that they share a transaction. It keeps no task: whoever has its turn
+//! Collects results of jobs that wait to be stored, so that they share a transaction. It keeps no task: who has the turn
 //! stores what waits, its own result among it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn what_the_database_rejects_goes_alone_the_next_time() {
         let together = FinishedTogether::default();
-        let mut add = |numbers: std::ops::Range<u128>| -> Vec<_> {
+        let add = |numbers: std::ops::Range<u128>| -> Vec<_> {
             numbers.map(|number| together.add(finished(number, ""))).collect()
         };
         let mut failed = add(0..3);

@@ -741,7 +741,7 @@ const THEIRS: &str = r#"{"version":3,"sources":[],
     "rest_endpoints":[{"name":"t","url":"t","methods":["GET"],"definition":{"query":{"collection_name":"theirs","query_name":"t"}}}]}"#;
 
 /// The commands that Hasura was sent, without the looks at what it has.
-fn told(hasura: &Scripted) -> Vec<Value> {
+fn commands_for(hasura: &Scripted) -> Vec<Value> {
     let seen = hasura.take_seen();
     let commands = seen.into_iter().filter(|request| request.path() == "/v1/metadata").map(|one| one.json());
     commands.filter(|command| command["type"] != "export_metadata").collect()
@@ -759,23 +759,23 @@ fn stored_documents_without_an_action_reach_the_upstream(_: &Engines) {
     hasura.take_seen();
     assert_eq!(command(&pillion, &collect), done());
     let wanted = json!({ "name": "shop", "definition": { "queries": [{ "name": "plain", "query": plain }] } });
-    assert_eq!(told(&hasura), [json!({ "type": "create_query_collection", "args": wanted })]);
+    assert_eq!(commands_for(&hasura), [json!({ "type": "create_query_collection", "args": wanted })]);
     // Hasura has no such document, so it is not to know the endpoint.
     assert_eq!(command(&pillion, &create_endpoint("own", "shop", "own")), done());
-    assert_eq!(told(&hasura), Vec::<Value>::new());
+    assert_eq!(commands_for(&hasura), Vec::<Value>::new());
     // Of what only Hasura has, it decides; names are taken all the same.
     let theirs = add_query("theirs", "more", plain);
     assert_eq!(command(&pillion, &theirs), done());
-    assert_eq!(told(&hasura), [theirs]);
+    assert_eq!(commands_for(&hasura), [theirs]);
     let (status, error) = command(&pillion, &create_endpoint("t", "shop", "own"));
     assert_eq!((status, &error["code"]), (400, &json!("already-exists")), "{error}");
     let (status, error) =
         command(&pillion, &json!({ "type": "drop_query_collection", "args": { "collection": "theirs" } }));
     assert_eq!((status, &error["code"]), (400, &json!("dependency-error")), "{error}");
-    assert_eq!(told(&hasura), Vec::<Value>::new());
+    assert_eq!(commands_for(&hasura), Vec::<Value>::new());
     // A document with an action in their collection is ours, for the same callers.
     assert_eq!(command(&pillion, &add_query("theirs", "own", "{ wishes { note } }")), done());
-    assert_eq!(told(&hasura), Vec::<Value>::new());
+    assert_eq!(commands_for(&hasura), Vec::<Value>::new());
     let folder = pillion.copy.clone().expect("a folder");
     let allowed = std::fs::read_to_string(folder.join("allow_list.yaml")).expect("a file");
     assert_eq!(allowed, "- collection: theirs\n  scope:\n    global: false\n    roles:\n      - clerk\n");
@@ -783,7 +783,7 @@ fn stored_documents_without_an_action_reach_the_upstream(_: &Engines) {
     hasura.on_path("/v1/metadata", Reply::json(r#"{"message":"success"}"#));
     let bulk = json!({ "type": "bulk", "args": [create("fresh"), add_query("shop", "fresh", "{ fresh }")] });
     assert_eq!(command(&pillion, &bulk).0, 200);
-    assert_eq!(told(&hasura), Vec::<Value>::new());
+    assert_eq!(commands_for(&hasura), Vec::<Value>::new());
     // Hasura says no: nothing of ours stays.
     hasura.on_path("/v1/metadata", Reply::status(400, r#"{"path":"$.args","error":"no","code":"unexpected"}"#));
     let other =
@@ -818,7 +818,7 @@ fn stored_documents_are_merged_and_split(_: &Engines) {
     hasura.take_seen();
     let replace = json!({ "type": "replace_metadata", "version": 2, "args": { "metadata": metadata } });
     assert_eq!(command(&pillion, &replace).0, 200);
-    let sent = told(&hasura);
+    let sent = commands_for(&hasura);
     let wanted = json!({
         "version": 3, "sources": [], "query_collections": collection(json!([plain])), "allowlist": allowed,
         "rest_endpoints": [endpoint("p", "plain")],
@@ -835,7 +835,7 @@ fn stored_documents_are_merged_and_split(_: &Engines) {
     // Both forget theirs.
     hasura.on_path("/v1/metadata", Reply::json(r#"{"message":"success"}"#));
     assert_eq!(command(&pillion, &json!({ "type": "clear_metadata", "args": {} })), done());
-    assert_eq!(told(&hasura), [json!({ "type": "clear_metadata", "args": {} })]);
+    assert_eq!(commands_for(&hasura), [json!({ "type": "clear_metadata", "args": {} })]);
     hasura.on_word("\"export_metadata\"", Reply::json(r#"{"version":3,"sources":[]}"#));
     let (_, exported) = command(&pillion, &json!({ "type": "export_metadata", "args": {} }));
     assert_eq!(exported, json!({ "version": 3, "sources": [] }));
