@@ -1,7 +1,7 @@
 //! The stored documents of metadata as lists of JSON, in the form in which Hasura exports them: query collections, the allow
 //! list and REST endpoints. Commands of the metadata API edit them.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::config::json_nodes::{list, node_of};
 use crate::config::stored_documents::{DocumentFiles, FILES};
@@ -122,20 +122,21 @@ impl StoredLists {
 /// The collection and the name of the query that an endpoint executes.
 #[must_use]
 pub fn reference(endpoint: &Value) -> (&str, &str) {
-    let query = &endpoint["definition"]["query"];
-    (query["collection_name"].as_str().unwrap_or_default(), query["query_name"].as_str().unwrap_or_default())
+    let name = |pointer: &str| endpoint.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    (name("/definition/query/collection_name"), name("/definition/query/query_name"))
 }
 
 /// The queries of a collection.
 #[must_use]
 pub fn queries_of(collection: &Value) -> &[Value] {
-    list(&collection["definition"]["queries"])
+    collection.pointer("/definition/queries").map(list).unwrap_or_default()
 }
 
 /// Replaces the queries of a collection.
 pub fn set_queries(collection: &mut Value, queries: Vec<Value>) {
     if let Some(collection) = collection.as_object_mut() {
-        collection.insert("definition".into(), json!({ "queries": queries }));
+        let definition = [("queries".to_owned(), Value::Array(queries))];
+        collection.insert("definition".into(), Value::Object(definition.into_iter().collect()));
     }
 }
 
@@ -151,6 +152,8 @@ fn united(ours: &[Value], theirs: &[Value], key: &str) -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn lists(json: Value) -> StoredLists {

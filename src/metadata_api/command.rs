@@ -384,7 +384,8 @@ fn read_replace(args: &Value, version: Option<u64>) -> Result<Command, ApiError>
 /// The stored documents of metadata that replaces others, as they are exported.
 fn read_stored(content: &Members<'_>, metadata: &mut Map<String, Value>) -> Result<(), ApiError> {
     let entry = |value: &Value, path: &str| Ok(read_entry(&Members::of(value, path)?, false)?.to_json());
-    let readers: [&dyn Fn(&Value, &str) -> Result<Value, ApiError>; 3] = [&read_collection, &entry, &read_endpoint];
+    type Reader<'r> = &'r dyn Fn(&Value, &str) -> Result<Value, ApiError>;
+    let readers: [Reader<'_>; 3] = [&read_collection, &entry, &read_endpoint];
     for (key, read) in KEYS.into_iter().zip(readers) {
         let path = content.path(key);
         let values = content.list(key)?.iter().enumerate();

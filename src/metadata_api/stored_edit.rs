@@ -57,7 +57,8 @@ impl Holdings<'_> {
     fn tell(&mut self, kind: &str, args: Value, change: impl FnOnce(&mut StoredLists)) {
         if let Some(upstream) = &mut self.upstream {
             change(upstream);
-            self.commands.push(json!({ "type": kind, "args": args }));
+            let command = [("type".to_owned(), kind.into()), ("args".to_owned(), args)];
+            self.commands.push(Value::Object(command.into_iter().collect()));
         }
     }
 
@@ -218,7 +219,7 @@ impl Holdings<'_> {
         }
         if let Some(reason) = check_endpoint(all, &entry) {
             let object = inconsistent_endpoint(&entry, &reason);
-            let error = object["reason"].as_str().unwrap_or_default().to_owned();
+            let error = object.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned();
             let internal = Some(Box::new(json!([object])));
             return Err(ApiError { internal, ..ApiError::new("invalid-configuration", error) });
         }

@@ -65,7 +65,8 @@ impl Response {
     /// A successful response to introspection, which may have been sent before.
     #[must_use]
     pub(crate) fn reusing(body: Arc<ReusedBody>) -> Self {
-        Self { reused: Some(Arc::clone(&body)), ..Self::new(200, body.plain().clone(), SUCCESS) }
+        let plain = body.plain().clone();
+        Self { reused: Some(body), ..Self::new(200, plain, SUCCESS) }
     }
 }
 

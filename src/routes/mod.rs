@@ -16,6 +16,7 @@ pub(crate) mod passthrough;
 pub(crate) mod persisted_query;
 pub(crate) mod reject;
 pub(crate) mod rest_endpoint;
+pub(crate) mod rest_openapi;
 pub(crate) mod route;
 pub(crate) mod sse;
 pub(crate) mod websocket;

@@ -16,7 +16,7 @@ use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_get::serve_get;
 use crate::routes::graphql_post::serve_post;
 use crate::routes::reject::{reject_and_close, send_internal_error};
-use crate::routes::{job_completion, metadata_api, rest_endpoint, websocket};
+use crate::routes::{job_completion, metadata_api, rest_endpoint, rest_openapi, websocket};
 use crate::runtime::panic_isolation::catch_panic;
 use crate::session::header_checks;
 
@@ -73,6 +73,9 @@ async fn decide(
     }
     if rest_endpoint::matches(gateway, downstream) {
         return Box::pin(rest_endpoint::serve(gateway, downstream, ctx, share)).await;
+    }
+    if rest_openapi::matches(gateway, downstream) {
+        return Box::pin(rest_openapi::serve(gateway, downstream, ctx, share)).await;
     }
     if let Some(vocabulary) = websocket::subprotocol(gateway, downstream, ctx) {
         return Box::pin(websocket::serve(gateway, downstream, ctx, vocabulary)).await;

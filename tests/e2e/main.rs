@@ -86,6 +86,7 @@ mod request_metrics;
 mod request_smuggling;
 mod request_timeout;
 mod response_cache;
+mod rest_openapi;
 mod retries;
 mod rolling_update;
 mod secrets_never_logged;
@@ -197,6 +198,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         request_smuggling,
         request_timeout,
         response_cache,
+        rest_openapi,
         retries,
         rolling_update,
         secrets_never_logged,
