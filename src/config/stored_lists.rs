@@ -156,14 +156,14 @@ mod tests {
 
     use super::*;
 
-    fn lists(json: Value) -> StoredLists {
+    fn lists(json: &Value) -> StoredLists {
         StoredLists::of_export(json.as_object().expect("an object"))
     }
 
     #[test]
     fn a_union_has_everything_once() {
         let query = |name: &str, text: &str| json!({ "name": name, "query": text });
-        let ours = lists(json!({
+        let ours = lists(&json!({
             "query_collections": [
                 { "name": "b", "definition": { "queries": [query("x", "{ ours }"), query("y", "{ y }")] } },
                 { "name": "c", "definition": { "queries": [] } },
@@ -171,7 +171,7 @@ mod tests {
             "allowlist": [{ "collection": "b", "scope": { "global": true } }],
             "rest_endpoints": [{ "name": "e", "url": "ours" }],
         }));
-        let theirs = lists(json!({
+        let theirs = lists(&json!({
             "query_collections": [
                 { "name": "a", "definition": { "queries": [query("z", "{ z }")] } },
                 { "name": "b", "definition": { "queries": [query("w", "{ w }"), query("x", "{ theirs }")] }, "comment": "no" },
@@ -179,7 +179,7 @@ mod tests {
             "allowlist": [{ "collection": "a" }, { "collection": "b" }],
             "rest_endpoints": [{ "name": "d", "url": "d" }, { "name": "e", "url": "theirs" }],
         }));
-        let wanted = lists(json!({
+        let wanted = lists(&json!({
             "query_collections": [
                 { "name": "a", "definition": { "queries": [query("z", "{ z }")] } },
                 { "name": "b", "definition": { "queries": [query("w", "{ w }"), query("x", "{ ours }"), query("y", "{ y }")] } },
