@@ -31,7 +31,7 @@ fn main() {
 
     let upstream = br#"{"data":{"productById":{"name":"City bicycle"}}}"#;
     let result = read_upstream_result(upstream).expect("a GraphQL response");
-    let value = |name: &str| result.data.get(name).map(|raw| raw.get().into());
+    let value = |name: &str| result.data.get(name).map(|json| (*json).into());
     let data = vec![("productById", value("productById")), ("price", Some("890.0".into()))];
     let merged = Merged { data: Some(data), ..Merged::default() };
     println!("response:  {}", String::from_utf8_lossy(&write(&merged)));
