@@ -88,9 +88,9 @@ impl Load<'_> {
             return Err(format!("h2load said {}", String::from_utf8_lossy(&output.stdout)).into());
         }
         times.sort_by(f64::total_cmp);
-        let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize] / 1e3;
+        let at = |permille: usize| times.get((times.len() - 1) * permille / 1000).copied().unwrap_or_default() / 1e3;
         let per_second = times.len() as f64 / self.seconds as f64;
-        Ok(Measured { per_second, p50_ms: at(0.5), p99_ms: at(0.99), p999_ms: at(0.999), ..Measured::default() })
+        Ok(Measured { per_second, p50_ms: at(500), p99_ms: at(990), p999_ms: at(999), ..Measured::default() })
     }
 
     fn write_script(&self, folder: &Path) -> Fallible<PathBuf> {
