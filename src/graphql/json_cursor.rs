@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::graphql::strict_json::{self, unescaped};
+
 /// A member of an object.
 #[derive(Clone, Debug)]
 pub(crate) struct Member<'j> {
@@ -148,8 +150,7 @@ fn after_comma(json: &str, end: usize) -> usize {
 }
 
 fn skip_space(json: &str, start: usize) -> usize {
-    let rest = json.as_bytes().get(start..).unwrap_or_default();
-    start + rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count()
+    strict_json::skip_space(json.as_bytes(), start)
 }
 
 /// After the closing quote of the string that begins at `start`.
@@ -187,14 +188,6 @@ fn nested_end(json: &str, start: usize) -> usize {
         at += 1;
     }
     json.len()
-}
-
-/// The text of a string, given with its quotes.
-fn unescaped(quoted: &str) -> Option<Cow<'_, str>> {
-    match quoted.contains('\\') {
-        true => serde_json::from_str::<String>(quoted).ok().map(Cow::Owned),
-        false => quoted.get(1..quoted.len().checked_sub(1)?).map(Cow::Borrowed),
-    }
 }
 
 #[cfg(test)]

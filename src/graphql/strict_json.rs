@@ -223,7 +223,7 @@ fn special_bytes(word: u64) -> u64 {
 }
 
 /// The text of a string, given with its quotes.
-fn unescaped(quoted: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn unescaped(quoted: &str) -> Option<Cow<'_, str>> {
     match quoted.contains('\\') {
         true => serde_json::from_str::<String>(quoted).ok().map(Cow::Owned),
         false => quoted.get(1..quoted.len().checked_sub(1)?).map(Cow::Borrowed),

@@ -126,7 +126,7 @@ mod tests {
         };
         let mut failed = add(0..3);
         together.tell(together.take(), &Err(StoreError("no".into())));
-        assert!(failed.iter_mut().all(|receiver| receiver.try_recv().is_ok_and(|told| told.is_err())));
+        assert!(failed.iter_mut().all(|receiver| receiver.try_recv().is_ok_and(|stored| stored.is_err())));
         let mut again = add(0..7);
         for wanted in [1, 2, 4] {
             let batch = together.take();
@@ -135,8 +135,8 @@ mod tests {
             let stored = stored.map(|finished| (finished.id, finished.fencing_token)).collect();
             together.tell(batch, &Ok(stored));
         }
-        let told: Vec<bool> =
-            again.iter_mut().map(|receiver| receiver.try_recv().expect("told").expect("stored")).collect();
-        assert_eq!(told, [true, true, true, false, true, true, true]);
+        let stored: Vec<bool> =
+            again.iter_mut().map(|receiver| receiver.try_recv().expect("a result").expect("stored")).collect();
+        assert_eq!(stored, [true, true, true, false, true, true, true]);
     }
 }

@@ -67,10 +67,10 @@ mod tests {
 
     use super::*;
 
-    type Told = Result<(), String>;
+    type Ended = Result<(), String>;
 
-    fn insert(number: i64, told: &mpsc::Sender<(i64, Told)>) -> Change {
-        let told = told.clone();
+    fn insert(number: i64, ended: &mpsc::Sender<(i64, Ended)>) -> Change {
+        let ended = ended.clone();
         Box::new(move |connection| {
             let connection = connection.expect("a transaction");
             // The second statement fails for odd numbers.
@@ -80,7 +80,7 @@ mod tests {
             let is_made = done.is_ok();
             let tell: Tell = Box::new(move |committed| {
                 let done = done.map(drop).map_err(|error| error.to_string());
-                told.send((number, committed.map_err(|error| error.0).and(done))).expect("a receiver");
+                ended.send((number, committed.map_err(|error| error.0).and(done))).expect("a receiver");
             });
             Changed { is_made, tell }
         })
@@ -96,22 +96,22 @@ mod tests {
     fn a_change_that_fails_takes_only_itself_back() {
         let mut connection = Connection::open_in_memory().expect("a database");
         connection.execute_batch("create table t (x); create table u (x check (x = 0))").expect("tables");
-        let (sender, told) = mpsc::channel();
+        let (sender, ended) = mpsc::channel();
         commit_together(&mut connection, [2, 4, 5, 6].map(|number| insert(number, &sender)).into());
         assert_eq!(numbers(&connection), [2, 4, 6]);
-        let heard: Vec<(i64, bool)> = told.try_iter().map(|(number, told)| (number, told.is_ok())).collect();
+        let heard: Vec<(i64, bool)> = ended.try_iter().map(|(number, ended)| (number, ended.is_ok())).collect();
         assert_eq!(heard, [(2, true), (4, true), (5, false), (6, true)]);
     }
 
     #[test]
-    fn a_commit_that_fails_is_told_to_all() {
+    fn a_commit_that_fails_fails_all() {
         let mut connection = Connection::open_in_memory().expect("a database");
         let tables = "pragma foreign_keys = on; create table p (x primary key); create table u (x);
                       create table t (x references p deferrable initially deferred)";
         connection.execute_batch(tables).expect("tables");
-        let (sender, told) = mpsc::channel();
+        let (sender, ended) = mpsc::channel();
         commit_together(&mut connection, [2, 4].map(|number| insert(number, &sender)).into());
         assert_eq!(numbers(&connection), [0; 0]);
-        assert_eq!(told.try_iter().filter(|(_, told)| told.is_err()).count(), 2);
+        assert_eq!(ended.try_iter().filter(|(_, ended)| ended.is_err()).count(), 2);
     }
 }
