@@ -244,13 +244,13 @@ fn scan(known: &'static Known) -> ScanResult {
     black_box(looked(black_box(known)))
 }
 
-#[library_benchmark(setup = usual, config = near(468_633))]
+#[library_benchmark(setup = usual, config = near(369_842))]
 #[bench::new_document()]
 fn plan_miss(known: &'static Known) -> Plan {
     black_box(learned(black_box(known)))
 }
 
-#[library_benchmark(setup = usual, config = near(269_431))]
+#[library_benchmark(setup = usual, config = near(241_824))]
 #[bench::known_document()]
 fn plan_hit(known: &'static Known) -> Vec<u8> {
     black_box(planned_request(black_box(known)))
@@ -282,15 +282,15 @@ fn coerce((known, given): (&'static Known, RawObject<'static>)) -> Map<String, V
     black_box(coerced(black_box(known), &given))
 }
 
-#[library_benchmark(setup = usual, config = near(111_555))]
+#[library_benchmark(setup = usual, config = near(84_078))]
 #[bench::ten_lines()]
 fn complete_value_of_a_handler(known: &'static Known) -> CompletedValue {
     black_box(shaped(black_box(known)))
 }
 
 #[library_benchmark]
-#[bench::of_1_kb(args = (24), setup = with_items, config = near(20_929))]
-#[bench::of_100_kb(args = (2440), setup = with_items, config = near(1_628_557))]
+#[bench::of_1_kb(args = (24), setup = with_items, config = near(17_651))]
+#[bench::of_100_kb(args = (2440), setup = with_items, config = near(1_473_304))]
 fn merge(known: &'static Known) -> Vec<u8> {
     black_box(merged(black_box(known), r#"{"total":1.5}"#))
 }
@@ -382,7 +382,7 @@ fn mask_extension_fields(extended: &'static Extended) -> Masked {
     black_box(masked_keys(black_box(extended)))
 }
 
-#[library_benchmark(setup = with_rows, config = near(3_321_972))]
+#[library_benchmark(setup = with_rows, config = near(3_129_040))]
 #[bench::of_1000_rows()]
 fn scan_and_splice_rows(extended: &'static Extended) -> String {
     black_box(spliced(black_box(extended)))
