@@ -27,7 +27,7 @@ export function launch() {
 export async function newSession(browser, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1400, height: 900 }, acceptDownloads: true, ...options });
   const problems = [];
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(30_000);
   await context.addInitScript(() => {
     addEventListener("securitypolicyviolation", (event) => console.error(`policy violated: ${event.violatedDirective} ${event.blockedURI}`));
   });
@@ -101,8 +101,16 @@ export async function save(page) {
   const dialog = page.locator("dialog[open]").last();
   await dialog.locator(".diff").first().waitFor();
   await button(dialog, "Save").click();
-  await page.locator(".toast:not(.error)", { hasText: "Saved" }).last().waitFor();
   await dialog.waitFor({ state: "detached" });
+  await said(page, /^Saved[:.]/);
+}
+
+/** Waits for a message of the page, and says which came if it was another one. */
+export async function said(page, wanted) {
+  const last = page.locator(".toast > :first-child").last();
+  await last.waitFor();
+  const text = await last.textContent();
+  expect(wanted.test(text), `the page says: ${text}`);
 }
 
 export function expect(condition, message) {

@@ -1,6 +1,6 @@
 // Cases of operation: jobs, reloads, streams.
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
-import { button, edit, expect, go, settings } from "./browser.mjs";
+import { button, edit, expect, go, said, settings } from "./browser.mjs";
 
 export async function a_failed_job_is_retried({ page }) {
   await go(page, "playground");
@@ -37,7 +37,7 @@ export async function a_rejected_reload_says_why({ page }) {
     writeFileSync(file, before);
   }
   await button(page, "Reload configuration").click();
-  await page.locator(".toast", { hasText: "The configuration was reloaded." }).waitFor();
+  await said(page, /^The configuration was reloaded\.$/);
 }
 
 export async function results_over_websocket_and_sse({ page }) {
