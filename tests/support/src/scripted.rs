@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::io::{BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -62,6 +62,7 @@ struct State {
     connections: AtomicUsize,
     closed: AtomicUsize,
     open: Mutex<Vec<TcpStream>>,
+    is_over: AtomicBool,
 }
 
 /// The server. It ends when it is dropped.
@@ -96,8 +97,8 @@ impl Scripted {
         let shared = Arc::clone(&state);
         let listener = std::thread::spawn(move || {
             for stream in listener.incoming() {
-                // `drop` connects once more to say that it is over.
-                let (Ok(stream), true) = (stream, Arc::strong_count(&shared) > 1) else { return };
+                // `drop` connects once more, so that this is seen.
+                let (Ok(stream), false) = (stream, shared.is_over.load(Ordering::Acquire)) else { return };
                 shared.connections.fetch_add(1, Ordering::Relaxed);
                 lock(&shared.open).extend(stream.try_clone());
                 let state = Arc::downgrade(&shared);
@@ -153,10 +154,10 @@ impl Scripted {
 
 impl Drop for Scripted {
     fn drop(&mut self) {
+        self.state.is_over.store(true, Ordering::Release);
         for stream in lock(&self.state.open).drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
-        self.state = Arc::default();
         let _ = TcpStream::connect(("127.0.0.1", self.port));
         // The port is free again when this returns.
         let _ = self.listener.take().map(JoinHandle::join);
