@@ -21,7 +21,7 @@ use crate::model::response::Dialect;
 /// The upstream's schema as one caller sees it.
 #[derive(Clone)]
 pub struct UpstreamSchema {
-    /// Valid, but without the proof: it is a part of what is validated later.
+    /// Without the proof that it is valid: it is a part of what is validated later.
     pub schema: Schema,
     /// The directives as the upstream lists them; the schema has more of them, because we use them to represent what
     /// the upstream declares otherwise.
@@ -29,6 +29,17 @@ pub struct UpstreamSchema {
 }
 
 impl UpstreamSchema {
+    /// Is it valid?
+    ///
+    /// # Errors
+    /// [`ClientSchemaError::Invalid`] with the first violation.
+    pub fn check(&self) -> Result<(), ClientSchemaError> {
+        self.schema.clone().validate().map(drop).map_err(|failed| {
+            let first = failed.errors.iter().next().map(|diagnostic| diagnostic.error.to_string());
+            ClientSchemaError::Invalid(first.unwrap_or_default())
+        })
+    }
+
     /// The names of its root types, and the error format of such an upstream.
     #[must_use]
     pub fn roots_and_dialect(&self) -> (RootTypes, Dialect) {
@@ -103,11 +114,21 @@ fn replace(schema: &mut Schema, newer: &ast::Definition) {
     }
 }
 
-/// Builds the schema from the bytes of the upstream's response.
+/// Builds the schema from the bytes of the upstream's response, and validates it.
 ///
 /// # Errors
 /// [`ClientSchemaError`].
 pub fn build_client_schema(response: &[u8]) -> Result<UpstreamSchema, ClientSchemaError> {
+    let schema = read_client_schema(response)?;
+    schema.check()?;
+    Ok(schema)
+}
+
+/// The same for one who validates it himself: with large schemas that takes as long as all the rest.
+///
+/// # Errors
+/// [`ClientSchemaError`].
+pub fn read_client_schema(response: &[u8]) -> Result<UpstreamSchema, ClientSchemaError> {
     let response: IntrospectionResult<'_> = serde_json::from_slice(response)?;
     let Some(introspected) = response.data.and_then(|data| data.schema) else {
         let first = response.errors.and_then(|errors| errors.into_iter().next());
@@ -115,12 +136,7 @@ pub fn build_client_schema(response: &[u8]) -> Result<UpstreamSchema, ClientSche
             first.and_then(|error| error.message).map_or_else(|| "no data".into(), |text| text.0.into_owned());
         return Err(ClientSchemaError::Rejected(message));
     };
-    let schema = Builder::default().schema(&introspected)?;
-    schema.schema.clone().validate().map_err(|failed| {
-        let first = failed.errors.iter().next().map(|diagnostic| diagnostic.error.to_string());
-        ClientSchemaError::Invalid(first.unwrap_or_default())
-    })?;
-    Ok(schema)
+    Builder::default().schema(&introspected)
 }
 
 type Built<T> = Result<T, ClientSchemaError>;

@@ -16,7 +16,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::config::upstream_types::decide;
-use crate::graphql::client_schema::{ClientSchemaError, UpstreamSchema, build_client_schema};
+use crate::graphql::client_schema::{ClientSchemaError, UpstreamSchema, read_client_schema};
 use crate::graphql::merge_schema::{Conflict, MergeError, merge, upstream_type};
 use crate::graphql::schema;
 use crate::graphql::schema::RoleSchema;
@@ -231,17 +231,18 @@ impl SchemaCache {
         role: &str,
     ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
         let hash = digest(&SHA256, response).as_ref().first_chunk().copied().unwrap_or_default();
-        let learned = match self.by_content.get(&hash) {
-            Some(known) => known,
-            None => {
-                let schema = build_client_schema(response)?;
-                let (schema, response) = (Arc::new(schema), response.clone());
-                let learned = Arc::new(LearnedTypes { schema, response, by_role: DashMap::new() });
-                self.by_content.insert(hash, Arc::clone(&learned));
-                learned
-            }
-        };
-        Ok((hash, learned.merged(catalog, role)?))
+        if let Some(known) = self.by_content.get(&hash) {
+            return Ok((hash, known.merged(catalog, role)?));
+        }
+        let (schema, response) = (Arc::new(read_client_schema(response)?), response.clone());
+        let learned = Arc::new(LearnedTypes { schema, response, by_role: DashMap::new() });
+        // To merge it is to validate it. If that fails, the reason may be its own.
+        let merged = learned.merged(catalog, role);
+        if merged.is_err() {
+            learned.schema.check()?;
+        }
+        self.by_content.insert(hash, learned);
+        Ok((hash, merged?))
     }
 
     /// The last response to callers like this one that was a schema, if it is in the cache.
