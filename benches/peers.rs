@@ -238,8 +238,9 @@ fn write_metadata(folder: &Path, kind: Kind, upstream: &str, late: u16) -> Falli
     let paths: String = FRESH.iter().map(|fresh| format!(", /{fresh}/graphql")).collect();
     let yaml = format!(
         "graphql_paths: [/graphql, /large/graphql, /writes/graphql, /sizes/graphql{paths}]\ndialect: standard\n\
-         documents: {{ folder: documents, only: {listed} }}\nintrospection: {{ mode: {introspection} }}\nlimits: {{max_connections: 16384, max_request_body_size: 4MiB}}\n\
-         actions: {{ checked: {{ before: '{{ items {{ id }} }}', require: [items] }} }}\n"
+         documents: {{ folder: {}, only: {listed} }}\nintrospection: {{ mode: {introspection} }}\nlimits: {{max_connections: 16384, max_request_body_size: 4MiB}}\n\
+         actions: {{ checked: {{ before: '{{ items {{ id }} }}', require: [items] }} }}\n",
+        folder.join("documents").display()
     );
     fs::write(folder.join("pillion.yaml"), yaml)?;
     Ok(folder)
