@@ -13,6 +13,7 @@ use crate::action::handler_error::{
 };
 use crate::action::handler_response::HandlerResponse;
 use crate::action::key_text::key_text;
+use crate::model::json::member;
 use crate::model::response::PathSegment;
 
 /// What a response has for one input or key.
@@ -124,7 +125,7 @@ pub fn read_by_key(response: HandlerResponse, field: &str, keys: &[&Value]) -> R
         let Value::Object(object) = &element else {
             return Err(BatchError::NotAnObject { index, found: kind_of(&element), field: field.to_owned() });
         };
-        let Some(key) = object.get(field) else { return Err(BatchError::NoKey { index, field: field.to_owned() }) };
+        let Some(key) = member(object, field) else { return Err(BatchError::NoKey { index, field: field.to_owned() }) };
         let key = key_text(key);
         if wanted.contains(&key) && !by_key.contains_key(&*key) {
             by_key.insert(key.into_owned(), (index, Arc::new(element)));
@@ -184,7 +185,7 @@ fn element(value: Value) -> Result<Arc<Value>, HandlerError> {
 }
 
 fn is_error(value: &Value) -> bool {
-    let only = |object: &Map<String, Value>| match object.get("error") {
+    let only = |object: &Map<String, Value>| match member(object, "error") {
         Some(Value::Object(error)) if object.len() == 1 => {
             let is_known = |(name, value): (&String, &Value)| match name.as_str() {
                 "message" => value.is_string(),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::action::relationship::{RelatedError, RelatedRows, RowSource};
 use crate::graphql::relationship_selection::RelationshipSelection;
 use crate::graphql::selection::SubSelection;
-use crate::model::json::member;
+use crate::model::json::{member, write_value};
 use crate::model::response::{Dialect, Location, PathSegment};
 use crate::model::types::{BUILT_IN_SCALARS, OutputField, TypeKind, TypeRef, Types};
 
@@ -81,8 +81,8 @@ pub fn complete_value(
     rows: &mut dyn RowSource,
 ) -> CompletedValue {
     let CompletionRules { types, dialect, max_list_length } = *rules;
-    let mut shaper =
-        Completer { types, dialect, max_list_length, rows, json: Vec::new(), path: Vec::new(), errors: Vec::new() };
+    let json = Vec::with_capacity(USUAL_BYTES);
+    let mut shaper = Completer { types, dialect, max_list_length, rows, json, path: Vec::new(), errors: Vec::new() };
     let null_escapes = match shaper.complete(ty, Some(value), selected, ResponsePath::Response) {
         Ok(()) => false,
         Err(Failed) => {
@@ -94,6 +94,9 @@ pub fn complete_value(
     let json = String::from_utf8(shaper.json).unwrap_or_default();
     CompletedValue { json, errors: shaper.errors, null_escapes }
 }
+
+/// Room for most values of extension fields, of which there may be thousands.
+const USUAL_BYTES: usize = 64;
 
 /// Errors of the upstream's rows that are kept; clients do not need more.
 const ERRORS_KEPT: usize = 100;
@@ -397,6 +400,7 @@ impl<'a> Completer<'a> {
     }
 
     fn write(&mut self, value: &Value) -> Result<(), Failed> {
-        serde_json::to_writer(&mut self.json, value).map_err(|_| Failed)
+        write_value(value, &mut self.json);
+        Ok(())
     }
 }

@@ -55,9 +55,18 @@ pub(super) struct Input {
     /// What the upstream has said before the call, if the handler gets it.
     data: Option<Arc<Value>>,
     /// The inputs of several calls instead, if they share a payload.
-    batch: Option<Vec<Arc<Input>>>,
+    batch: Option<Batch>,
     /// The payload that holds them, once one has been made.
     payload: OnceLock<Bytes>,
+}
+
+/// The inputs of several calls.
+#[derive(Debug)]
+enum Batch {
+    /// Of these.
+    Calls(Vec<Arc<Input>>),
+    /// Of rows, as JSON: nothing else is done with them.
+    Rows(String),
 }
 
 /// What a payload holds.
@@ -66,6 +75,8 @@ pub(crate) enum PayloadInput<'i> {
     One(&'i Map<String, Value>),
     /// Those of several.
     Batch(Vec<&'i Map<String, Value>>),
+    /// Those of several as a list in JSON.
+    Rows(&'i str),
 }
 
 /// What a payload has beside its inputs: `data` of one call, or that of each.
@@ -83,14 +94,16 @@ impl Input {
     fn of_payload(&self) -> PayloadInput<'_> {
         match &self.batch {
             None => PayloadInput::One(&self.values),
-            Some(inputs) => PayloadInput::Batch(inputs.iter().map(|input| &input.values).collect()),
+            Some(Batch::Calls(inputs)) => PayloadInput::Batch(inputs.iter().map(|input| &input.values).collect()),
+            Some(Batch::Rows(json)) => PayloadInput::Rows(json),
         }
     }
 
     fn data_of_payload(&self) -> PayloadData<'_> {
         match &self.batch {
             None => self.data.as_deref().map_or(PayloadData::None, PayloadData::One),
-            Some(inputs) => {
+            Some(Batch::Rows(_)) => PayloadData::None,
+            Some(Batch::Calls(inputs)) => {
                 let all: Option<Vec<&Value>> = inputs.iter().map(|input| input.data.as_deref()).collect();
                 all.map_or(PayloadData::None, PayloadData::Each)
             }
@@ -122,10 +135,17 @@ impl AuthorizedCall {
     #[must_use]
     pub(crate) fn batch(calls: &[Self]) -> Option<Self> {
         let action = Arc::clone(&calls.first()?.action);
-        let batch = Some(calls.iter().map(|call| Arc::clone(&call.input)).collect());
+        let batch = Some(Batch::Calls(calls.iter().map(|call| Arc::clone(&call.input)).collect()));
         let input = Arc::new(Input { batch, ..Input::default() });
         let clearance = combined(calls);
         Some(Self { action, input, selected: Arc::default(), clearance })
+    }
+
+    /// One for rows, whose inputs are a list in JSON.
+    #[must_use]
+    pub(super) fn of_rows(action: &Arc<Action>, inputs: String) -> Self {
+        let input = Arc::new(Input { batch: Some(Batch::Rows(inputs)), ..Input::default() });
+        Self { action: Arc::clone(action), input, selected: Arc::default(), clearance: None }
     }
 
     /// Whom to call.
@@ -317,7 +337,7 @@ impl AuthorizedField {
     }
 
     /// The value of an argument that the configuration gives.
-    fn given(
+    pub(super) fn given(
         &self,
         types: &Types,
         definition: &InputValue,

@@ -9,7 +9,7 @@ use crate::execution::authorize::{AuthorizedCall, Input};
 use crate::execution::authorized_extensions::AuthorizedExtensions;
 use crate::execution::preset_arguments::filled;
 use crate::graphql::action_mode::ActionMode;
-use crate::graphql::coerce::{coerce_argument_values, coerce_variable_values};
+use crate::graphql::coerce::{coerce_argument_values, coerce_variable_values, move_argument_values};
 use crate::graphql::introspect::{Introspection, compile};
 use crate::graphql::plan::PlannedCall;
 use crate::graphql::schema::result_arguments;
@@ -62,7 +62,9 @@ pub(crate) fn authorize(
     let types = &snapshot.catalog.schema.types;
     let CachedPlan { plan, operation, .. } = plan;
     let located = |error: CoerceError| Rejection::of_value(snapshot.catalog.dialect, error, &prepared.document.text);
-    let variables = coerce_variable_values(types, operation, &plan.own_variables, given).map_err(located)?;
+    let mut variables = coerce_variable_values(types, operation, &plan.own_variables, given).map_err(located)?;
+    // What else may use them are conditions, which are no texts.
+    let is_only_use = plan.calls.len() == 1 && plan.introspections.is_empty() && plan.sites.is_none();
     let mut inputs: Vec<Arc<Input>> = Vec::with_capacity(plan.calls.len());
     let allow_one = |call: &PlannedCall| {
         // Validation has rejected this already; the permission is checked again where the call becomes possible.
@@ -84,8 +86,11 @@ pub(crate) fn authorize(
                 let visible =
                     call.action.presets.visible_arguments(session.role(), all).filter(|_| !presets.is_empty());
                 let definitions = visible.as_deref().unwrap_or(all);
-                let values =
-                    coerce_argument_values(types, definitions, call.arguments(), &variables).map_err(located)?;
+                let values = match is_only_use {
+                    true => move_argument_values(types, definitions, call.arguments(), &mut variables),
+                    false => coerce_argument_values(types, definitions, call.arguments(), &variables),
+                };
+                let values = values.map_err(located)?;
                 let values = filled(snapshot, session, &call.action, all, presets, values)?;
                 check_before(snapshot, session, call, &values)?;
                 Arc::new(Input::from(values))

@@ -10,4 +10,5 @@ pub(crate) mod denied_actions;
 pub(crate) mod detached;
 pub(crate) mod prepared_request;
 pub(crate) mod preset_arguments;
+pub(crate) mod row_batch;
 pub(crate) mod spans;

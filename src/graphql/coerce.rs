@@ -7,7 +7,7 @@ use apollo_compiler::ast::{Argument, OperationDefinition, Type, Value as Literal
 use serde_json::{Map, Number, Value};
 
 use crate::graphql::value_error::{CoerceError, Holder, ValueMismatch, ValuePath, is_integer};
-use crate::model::json::{RawObject, parse_strict};
+use crate::model::json::{RawObject, parse_checked};
 use crate::model::types::{InputValue, TypeKind, TypeRef, Types};
 
 /// The variables of an operation, coerced. A variable that was not given and has no default is absent.
@@ -32,8 +32,8 @@ pub fn coerce_variable_values(
         let place = ValuePath::root(Holder::Variable, name, offset_of(definition));
         let ty = type_ref(&definition.ty);
         if let Some(raw) = given.get(name) {
-            let value = parse_strict(raw.get().as_bytes())
-                .map_err(|error| place.reject(&ValueMismatch::Json(error.to_string())))?;
+            let value =
+                parse_checked(raw.get()).map_err(|error| place.reject(&ValueMismatch::Json(error.to_string())))?;
             variables.insert(name.to_owned(), coerce_value(types, &ty, value, &place)?);
         } else if let Some(default) = &definition.default_value {
             let value = coerce_literal(types, &ty, default, &Variables::new(), &place)?;
@@ -56,8 +56,55 @@ pub fn coerce_argument_values(
     arguments: &[Node<Argument>],
     variables: &Variables,
 ) -> Result<Map<String, Value>, CoerceError> {
+    argument_values(types, definitions, arguments, variables, Vec::new())
+}
+
+/// The same where nothing else needs the variables: large texts are moved out of them, not copied.
+///
+/// # Errors
+/// The first argument that does not fit its type.
+pub fn move_argument_values(
+    types: &Types,
+    definitions: &[InputValue],
+    arguments: &[Node<Argument>],
+    variables: &mut Variables,
+) -> Result<Map<String, Value>, CoerceError> {
+    let moved = arguments.iter().filter_map(|argument| {
+        let name = argument.value.as_variable()?;
+        let is_large = variables.get(name.as_str()).and_then(Value::as_str).is_some_and(|text| text.len() > COPIED_MAX);
+        let uses = || arguments.iter().map(|argument| count_uses(&argument.value, name)).sum::<usize>();
+        if is_large && uses() == 1 { Some((argument.name.as_str(), variables.remove(name.as_str())?)) } else { None }
+    });
+    let moved = moved.collect();
+    argument_values(types, definitions, arguments, variables, moved)
+}
+
+/// Bytes of a text that is copied without looking for a way around it.
+const COPIED_MAX: usize = 16 * 1024;
+
+fn count_uses(literal: &Literal, variable: &str) -> usize {
+    match literal {
+        Literal::Variable(name) => usize::from(name == variable),
+        Literal::List(items) => items.iter().map(|item| count_uses(item, variable)).sum(),
+        Literal::Object(fields) => fields.iter().map(|(_, field)| count_uses(field, variable)).sum(),
+        _ => 0,
+    }
+}
+
+/// `moved` are the values of arguments that are known already.
+fn argument_values(
+    types: &Types,
+    definitions: &[InputValue],
+    arguments: &[Node<Argument>],
+    variables: &Variables,
+    mut moved: Vec<(&str, Value)>,
+) -> Result<Map<String, Value>, CoerceError> {
     let mut values = Map::new();
     for definition in definitions {
+        if let Some(index) = moved.iter().position(|(name, _)| *name == definition.name) {
+            values.insert(definition.name.clone(), moved.swap_remove(index).1);
+            continue;
+        }
         let given = arguments.iter().find(|argument| argument.name == definition.name.as_str());
         let place = ValuePath::root(Holder::Argument, &definition.name, given.and_then(offset_of));
         let value = match given {
@@ -364,4 +411,50 @@ pub fn json_of(literal: &Literal, variables: &Variables) -> Value {
 /// GraphQL's numbers are JSON's.
 fn number_of(text: &str) -> Value {
     text.parse().map_or_else(|_| Value::String(text.to_owned()), Value::Number)
+}
+
+#[cfg(test)]
+mod tests {
+    use apollo_compiler::ast::{Definition, Document, Selection};
+    use serde_json::json;
+
+    use super::*;
+
+    fn arguments(text: &str) -> Vec<Node<Argument>> {
+        let document =
+            Document::parse(format!("query ($a: String, $b: String) {{ x({text}) }}"), "test").expect("a document");
+        let Some(Definition::OperationDefinition(operation)) = document.definitions.first() else {
+            panic!("no operation")
+        };
+        let Some(Selection::Field(field)) = operation.selection_set.first() else { panic!("no field") };
+        field.arguments.clone()
+    }
+
+    #[test]
+    fn a_large_text_moves_where_it_is_used_once() {
+        let large = "a".repeat(COPIED_MAX + 1);
+        for (text, is_left) in [
+            ("p: $a", false),
+            ("p: $a, q: $b", false),
+            ("p: $b", true),
+            ("p: $a, q: $a", true),
+            ("p: $a, q: [\"x\", $a]", true),
+            ("q: [$a]", true),
+        ] {
+            let input = |name: &str, ty| InputValue {
+                name: name.into(),
+                ty,
+                default: None,
+                description: None,
+                deprecated: None,
+            };
+            let named = || TypeRef::Named("String".into());
+            let definitions = [input("p", named()), input("q", TypeRef::List(Box::new(named())))];
+            let mut variables = Variables::from_iter([("a".into(), json!(large)), ("b".into(), json!("small"))]);
+            let (types, arguments) = (Types::default(), arguments(text));
+            let copied = coerce_argument_values(&types, &definitions, &arguments, &variables);
+            let moved = move_argument_values(&types, &definitions, &arguments, &mut variables);
+            assert_eq!((moved.ok(), variables.contains_key("a")), (copied.ok(), is_left), "{text}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use http::StatusCode;
 use opentelemetry::KeyValue;
 use prometheus::HistogramTimer;
+use serde_json::{Map, Value};
 
 use crate::action::handler_error::{HandlerResponseError, TransportError};
 use crate::execution::authorize::{AuthorizedCall, PayloadInput};
@@ -109,9 +110,14 @@ fn respond_in_place(
     allowed: &AuthorizedCall,
     request: &HandlerHttpRequest,
 ) -> Result<HandlerHttpResponse, TransportError> {
+    let rows: Vec<Map<String, Value>>;
     let inputs = match allowed.inputs() {
         PayloadInput::One(input) => StandInInputs::One(input),
         PayloadInput::Batch(inputs) => StandInInputs::Batch(inputs),
+        PayloadInput::Rows(json) => {
+            rows = serde_json::from_str(json).unwrap_or_default();
+            StandInInputs::Batch(rows.iter().collect())
+        }
     };
     let schema = &execution.snapshot.catalog.schema;
     let response = stand_in.respond(&StandInCall { action: allowed.action(), inputs, schema, request })?;

@@ -1,6 +1,7 @@
 //! Resolves extension fields: collects the keys of their rows, has their values fetched, completes these, and puts them
 //! into the rows. Rows of relationships below such a value may have extension fields again, which is another round.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,8 +136,8 @@ async fn extend_once(
     };
     let completed = Completions::new(extensions, &keys, &values).complete(execution, round).await;
     log_misfits(execution, &keys, &completed);
-    let mut assembler =
-        Assembler { execution, extensions, keys: &keys, completed: &completed, failures: IndexMap::new() };
+    let (errors, failures) = (errors_by_key(&values), IndexMap::new());
+    let mut assembler = Assembler { execution, extensions, keys: &keys, completed: &completed, errors, failures };
     let mut extended: Vec<ExtendedPiece> =
         pieces.iter().enumerate().map(|(index, piece)| assembler.piece(index, piece)).collect();
     let failures = std::mem::take(&mut assembler.failures);
@@ -325,8 +326,18 @@ struct Assembler<'a, 'e> {
     extensions: &'a AuthorizedExtensions,
     keys: &'a FieldKeys,
     completed: &'a Completions<'a, 'e>,
+    /// Errors beside values, by call and key: there may be as many as there are rows.
+    errors: HashMap<(usize, usize), Vec<&'a HandlerError>>,
     /// By call and failure.
     failures: IndexMap<(usize, usize), FailedRows>,
+}
+
+fn errors_by_key<'v>(values: &'v [FieldValues<'_>]) -> HashMap<(usize, usize), Vec<&'v HandlerError>> {
+    let mut by_key: HashMap<_, Vec<_>> = HashMap::new();
+    for (call, values) in values.iter().enumerate() {
+        values.errors.iter().for_each(|(key, error)| by_key.entry((call, *key)).or_default().push(error));
+    }
+    by_key
 }
 
 impl Assembler<'_, '_> {
@@ -371,9 +382,8 @@ impl Assembler<'_, '_> {
         let is_nullable = self.completed.fields.get(call).is_none_or(|field| field.field().ty.is_nullable());
         match &completion.result {
             Ok(completed) => {
-                let beside = self.completed.values.get(call).map(|values| values.errors.as_slice()).unwrap_or_default();
-                for (_, error) in beside.iter().filter(|(of, _)| *of == key) {
-                    let cause = HandlerCallErrorCause::Listed(error.clone());
+                for error in self.errors.get(&(call, key)).into_iter().flatten() {
+                    let cause = HandlerCallErrorCause::Listed((*error).clone());
                     self.push(errors, piece, row, HandlerCallError { cause, internal: None });
                 }
                 for error in &completed.errors {

@@ -10,6 +10,7 @@ use crate::action::batch_response::{BatchElement, BatchTarget, read_batch};
 use crate::action::handler_error::{HandlerError, HandlerResponseError, TransportError};
 use crate::execution::authorize::AuthorizedCall;
 use crate::execution::context::ExecutionContext;
+use crate::execution::row_batch::RowBatch;
 use crate::handler::call_inputs::{CallInputs, InputBytes, Joining};
 use crate::handler::failure::{CallFailure, ExchangeFacts};
 use crate::handler::field_values::FieldValues;
@@ -20,6 +21,7 @@ use crate::handler_client::exchange::HandlerHttpResponse;
 use crate::memory::Charge;
 use crate::model::error_kind::ErrorKind;
 use crate::model::traffic::TrafficPolicy;
+use crate::model::types::Types;
 use crate::traffic_shaping::response_cache::FillGuard;
 
 /// An input whose value is not known.
@@ -197,6 +199,9 @@ type Prepared = (Vec<Wanted>, Vec<(usize, HandlerResponseError)>, Option<Result<
 /// The call for those inputs that fit, and the others.
 fn prepare(execution: &ExecutionContext<'_>, inputs: CallInputs<'_>, joining: Joining, all: Vec<Wanted>) -> Prepared {
     let types = &execution.snapshot.catalog.schema.types;
+    if let (Joining::Batch(_), CallInputs::Rows { field, keys, clearances: [] }) = (joining, inputs) {
+        return prepare_rows(types, RowBatch::new(field), keys, all);
+    }
     let (mut wanted, mut calls, mut unfit) = (Vec::with_capacity(all.len()), Vec::new(), Vec::new());
     let is_list = matches!(joining, Joining::Keys(_)) && all.len() > 1;
     for one in all {
@@ -223,6 +228,18 @@ fn prepare(execution: &ExecutionContext<'_>, inputs: CallInputs<'_>, joining: Jo
         Joining::Keys(_) | Joining::Separate => calls.pop().map(Ok),
     };
     (wanted, unfit, call)
+}
+
+/// The same for rows about which the upstream was not asked: there need be no call for each of them.
+fn prepare_rows(types: &Types, mut batch: RowBatch<'_>, keys: &[Vec<Value>], all: Vec<Wanted>) -> Prepared {
+    let (mut wanted, mut unfit) = (Vec::with_capacity(all.len()), Vec::new());
+    for one in all {
+        match batch.push(types, keys.get(one.index).map_or(&[], Vec::as_slice)) {
+            Ok(()) => wanted.push(one),
+            Err(error) => unfit.push((one.index, error)),
+        }
+    }
+    (wanted, unfit, batch.into_call().map(Ok))
 }
 
 fn target<'k>(inputs: CallInputs<'k>, joining: Joining, keys: &'k [&'k Value], count: usize) -> BatchTarget<'k> {

@@ -53,6 +53,7 @@ pub(crate) fn payload(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall
         let body = match input {
             PayloadInput::One(input) => payload::body_with_data(name, input, data, session, query),
             PayloadInput::Batch(inputs) => payload::batch_body_with_data(name, &inputs, data, session, query),
+            PayloadInput::Rows(inputs) => payload::body_with_inputs(name, inputs, session, query),
         };
         body.map_err(|_| TransportError::Broken(Reason::new(ErrorKind::Internal, "the payload cannot be written")))
     })

@@ -11,7 +11,7 @@ use crate::execution::authorized_extensions::AuthorizedExtensions;
 use crate::graphql::extension_rows::{RowKey, RowScan};
 use crate::graphql::selection::SubSelection;
 use crate::model::extension_field::ExtensionField;
-use crate::model::json::parse_strict;
+use crate::model::json::parse_checked;
 
 /// What a row's field needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +155,7 @@ impl<'x, 'p> Collector<'x, 'p> {
         let next = call.keys.len();
         let key = *known.entry(text_of(json, ranges)).or_insert_with(|| {
             let value = |range: &Range<usize>| {
-                json.get(range.clone()).and_then(|text| parse_strict(text.as_bytes()).ok()).unwrap_or_default()
+                json.get(range.clone()).and_then(|text| parse_checked(text).ok()).unwrap_or_default()
             };
             call.keys.push(ranges.iter().map(value).collect());
             next

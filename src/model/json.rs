@@ -21,34 +21,58 @@ impl<'a> RawObject<'a> {
 
 impl<'de> Deserialize<'de> for RawObject<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct RawObjectVisitor;
-        impl<'de> Visitor<'de> for RawObjectVisitor {
-            type Value = RawObject<'de>;
+        Ok(deserializer.deserialize_map(RawObjectVisitor { inner: None })?.0)
+    }
+}
 
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
+/// Reads an object and, in the same pass, the members of the object that stands in it under this key; of null there are none.
+pub struct WithInnerObject<'n>(pub &'n str);
+
+impl<'de> DeserializeSeed<'de> for WithInnerObject<'_> {
+    /// The other members, and those of the inner object.
+    type Value = (RawObject<'de>, RawObject<'de>);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(RawObjectVisitor { inner: Some(self.0) })
+    }
+}
+
+struct RawObjectVisitor<'n> {
+    /// The key of an object that is read as well.
+    inner: Option<&'n str>,
+}
+
+impl<'de> Visitor<'de> for RawObjectVisitor<'_> {
+    type Value = (RawObject<'de>, RawObject<'de>);
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut seen = std::collections::HashSet::new();
+        let mut entries: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
+        let mut inner: Option<RawObject<'de>> = None;
+        while let Some(Key(key)) = map.next_key()? {
+            if entries.len() == SMALL_OBJECT {
+                seen = entries.iter().map(|(key, _)| key.clone()).collect();
             }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut seen = std::collections::HashSet::new();
-                let mut entries: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
-                while let Some(Key(key)) = map.next_key()? {
-                    if entries.len() == SMALL_OBJECT {
-                        seen = entries.iter().map(|(key, _)| key.clone()).collect();
-                    }
-                    let is_known = match entries.len() < SMALL_OBJECT {
-                        true => entries.iter().any(|(known, _)| *known == key),
-                        false => !seen.insert(key.clone()),
-                    };
-                    if is_known {
-                        return Err(A::Error::custom(format_args!("the key {key:?} stands here twice")));
-                    }
-                    entries.push((key, map.next_value()?));
-                }
-                Ok(RawObject(entries))
+            let is_inner = self.inner == Some(key.as_ref());
+            let is_known = match entries.len() < SMALL_OBJECT {
+                _ if is_inner => inner.is_some(),
+                true => entries.iter().any(|(known, _)| *known == key),
+                false => !seen.insert(key.clone()),
+            };
+            if is_known {
+                return Err(A::Error::custom(format_args!("the key {key:?} stands here twice")));
+            }
+            if is_inner {
+                inner = Some(map.next_value::<Option<_>>()?.unwrap_or_default());
+            } else {
+                entries.push((key, map.next_value()?));
             }
         }
-        deserializer.deserialize_map(RawObjectVisitor)
+        Ok((RawObject(entries), inner.unwrap_or_default()))
     }
 }
 
@@ -90,6 +114,68 @@ pub fn parse_strict(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     Ok(value)
 }
 
+/// The same for a value whose syntax has been checked: a text without escapes is only copied.
+///
+/// # Errors
+/// Says what is wrong and where, by line and column.
+pub fn parse_checked(text: &str) -> Result<Value, serde_json::Error> {
+    match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(plain) if memchr::memchr(b'\\', plain.as_bytes()).is_none() => Ok(Value::String(plain.to_owned())),
+        _ => parse_strict(text.as_bytes()),
+    }
+}
+
+/// Writes a value as `serde_json` does. Texts without anything to escape, which is nearly all, are found by vector
+/// instructions and copied as a whole.
+pub fn write_value(value: &Value, json: &mut Vec<u8>) {
+    match value {
+        Value::Null => json.extend_from_slice(b"null"),
+        Value::Bool(true) => json.extend_from_slice(b"true"),
+        Value::Bool(false) => json.extend_from_slice(b"false"),
+        Value::Number(number) => json.extend_from_slice(number.as_str().as_bytes()),
+        Value::String(text) => write_text(text, json),
+        Value::Array(items) => {
+            json.push(b'[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    json.push(b',');
+                }
+                write_value(item, json);
+            }
+            json.push(b']');
+        }
+        Value::Object(object) => write_object(object, json),
+    }
+}
+
+/// Writes an object as `serde_json` does.
+pub fn write_object(object: &Map<String, Value>, json: &mut Vec<u8>) {
+    json.push(b'{');
+    for (index, (name, value)) in object.iter().enumerate() {
+        if index > 0 {
+            json.push(b',');
+        }
+        write_text(name, json);
+        json.push(b':');
+        write_value(value, json);
+    }
+    json.push(b'}');
+}
+
+/// Writes a text as a JSON string.
+pub fn write_text(text: &str, json: &mut Vec<u8>) {
+    let must_be_escaped = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
+    // All of it, because a loop that can end early is not compiled to vector instructions.
+    if text.as_bytes().iter().fold(false, |found, byte| found | must_be_escaped(byte)) {
+        // Writing to memory cannot fail.
+        let _ = serde_json::to_writer(json, text);
+    } else {
+        json.push(b'"');
+        json.extend_from_slice(text.as_bytes());
+        json.push(b'"');
+    }
+}
+
 /// The bytes that a value takes as JSON.
 #[must_use]
 pub fn json_length(value: &Value) -> usize {
@@ -103,6 +189,9 @@ pub fn json_length(value: &Value) -> usize {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+    if let Value::Number(number) = value {
+        return number.as_str().len();
     }
     let mut counter = Counter(0);
     // Counting cannot fail.
@@ -279,6 +368,32 @@ mod tests {
     }
 
     #[test]
+    fn values_are_written_as_the_library_writes_them() {
+        let deep =
+            r#"{"a":[1,-0.50,1e+400,true,false,null,[],{}],"b\"\\\n\u0001\u007f":{"ü€😀":"plain, and / too"},"":""}"#;
+        for text in [deep, "\"\"", "7", "null"] {
+            let (mut written, value) = (Vec::new(), parse_strict(text.as_bytes()).unwrap_or_default());
+            write_value(&value, &mut written);
+            assert_eq!(String::from_utf8(written).ok(), serde_json::to_string(&value).ok(), "{text}");
+        }
+        for byte in 0..=255_u8 {
+            let (mut written, text) = (Vec::new(), format!("a{}z", char::from(byte)));
+            write_text(&text, &mut written);
+            assert_eq!(String::from_utf8(written).ok(), serde_json::to_string(&text).ok(), "{byte}");
+        }
+    }
+
+    #[test]
+    fn checked_texts_are_read_as_all_others() {
+        for text in [r#""plain ü""#, r#""\"""#, r#""\u00e9\\""#, "\"\"", r#"{"a":[1.0]}"#, "1e5", "null"] {
+            let raw: Option<&RawValue> = serde_json::from_str(text).ok();
+            assert_eq!(raw.and_then(|raw| parse_checked(raw.get()).ok()), parse_strict(text.as_bytes()).ok(), "{text}");
+        }
+        let lone: Option<&RawValue> = serde_json::from_str(r#""\ud800""#).ok();
+        assert!(lone.is_some_and(|raw| parse_checked(raw.get()).is_err()));
+    }
+
+    #[test]
     fn depth_is_counted_outside_strings() {
         assert!(!is_deeper_than(br#"{"a":["[[[[\"[["]}"#, 2));
         assert!(is_deeper_than(br#"{"a":[[1]]}"#, 2));
@@ -295,6 +410,31 @@ mod tests {
         ] {
             let wanted = Measure { bytes: text.len(), containers, elements };
             assert_eq!(measure(text.as_bytes(), 9), Some(wanted), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_inner_object_is_read_in_the_same_pass() {
+        let read = |text: &str| {
+            let mut deserializer = serde_json::Deserializer::from_str(text);
+            let (object, inner) = WithInnerObject("v").deserialize(&mut deserializer).ok()?;
+            let shown = |object: RawObject<'_>| {
+                object.0.iter().map(|(key, raw)| format!("{key}={raw}")).collect::<Vec<_>>().join(" ")
+            };
+            Some(format!("{} / {}", shown(object), shown(inner)))
+        };
+        let many = (0..20).map(|index| format!(r#""k{index}":1,"#)).collect::<String>();
+        for (text, wanted) in [
+            (r#"{"a":1,"v":{"x": [1.0] ,"y":"z"},"b":{"v":2}}"#.to_owned(), Some(r#"a=1 b={"v":2} / x=[1.0] y="z""#)),
+            (r#"{"v":null}"#.to_owned(), Some(" / ")),
+            (r#"{"a":1}"#.to_owned(), Some("a=1 / ")),
+            (r#"{"v":[1]}"#.to_owned(), None),
+            (r#"{"v":null,"v":{}}"#.to_owned(), None),
+            (r#"{"v":{"x":1,"x":1}}"#.to_owned(), None),
+            (r#"{"a":1,"v":{},"a":1}"#.to_owned(), None),
+            (format!(r#"{{{many}"v":{{"x":1}},"k3":1}}"#), None),
+        ] {
+            assert_eq!(read(&text).as_deref(), wanted, "{text}");
         }
     }
 

@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::model::json::{Measure, RawObject, measure};
+use crate::model::json::{Measure, RawObject, WithInnerObject, measure};
 use crate::model::limits::Limits;
 use crate::model::request::{DocumentIds, Excess, GraphqlRequest};
 
@@ -161,6 +161,21 @@ fn members(json: &str, excess: Option<Excess>) -> Result<RawObject<'_>, serde_js
     Ok(RawObject(members.into_iter().filter_map(|(name, raw)| Some((name.into(), raw?))).collect()))
 }
 
+/// The members of a request, and those of its variables. Both are read in one pass, because variables may be most of it; what
+/// is wrong is found by reading one after the other.
+fn members_and_variables(json: &str, excess: Option<Excess>) -> Result<(RawObject<'_>, RawObject<'_>), HttpError> {
+    if excess.is_none() {
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        let read = WithInnerObject("variables").deserialize(&mut deserializer);
+        if let (Ok(read), Ok(())) = (read, deserializer.end()) {
+            return Ok(read);
+        }
+    }
+    let object = members(json, excess).map_err(|error| HttpError::Malformed(error.to_string()))?;
+    let variables = read_variables(object.get("variables"))?;
+    Ok((object, variables))
+}
+
 /// The member, and the parameter of a GET, that names a document by its id.
 const DOCUMENT_ID: &str = "documentId";
 
@@ -175,11 +190,10 @@ fn read_request<'a>(
     if !json.starts_with('{') {
         return Err(HttpError::Malformed("a request must be a JSON object".into()));
     }
-    let object = members(json, excess).map_err(|error| HttpError::Malformed(error.to_string()))?;
+    let (object, variables) = members_and_variables(json, excess)?;
     let extensions = object_of("extensions", object.get("extensions"))?;
     let query = text_of("query", object.get("query"))?;
     let operation_name = text_of("operationName", object.get("operationName"))?;
-    let variables = read_variables(object.get("variables"))?;
     let is_by_hash = extensions.is_some_and(|extensions| read_hash(extensions, ids));
     ids.document_id = object.get(DOCUMENT_ID).and_then(|id| text_of(DOCUMENT_ID, Some(id)).ok().flatten());
     let Some(query) = query else {
@@ -245,11 +259,11 @@ fn without_hash(extensions: &RawValue) -> Option<Cow<'_, str>> {
 /// [`HttpError`].
 pub fn request_with_document<'a>(json: &'a str, text: &str, limits: &Limits) -> Result<GraphqlRequest<'a>, HttpError> {
     let excess = Excess::of(measure_within(json.as_bytes(), "the body", limits)?, limits);
-    let object = members(json, excess).map_err(|error| HttpError::Malformed(error.to_string()))?;
+    let (object, variables) = members_and_variables(json, excess)?;
     Ok(GraphqlRequest {
         query: Cow::Owned(text.to_owned()),
         operation_name: text_of("operationName", object.get("operationName"))?,
-        variables: read_variables(object.get("variables"))?,
+        variables,
         extensions: object_of("extensions", object.get("extensions"))?,
         excess,
     })
