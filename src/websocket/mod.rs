@@ -35,8 +35,12 @@ const FAREWELL: Duration = Duration::from_millis(10);
 /// How long a client may take to read how a conversation ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Bytes of each socket's read buffer; longer messages are read in pieces.
+/// Bytes of the read buffer of each client's socket; longer messages are read in pieces. The library fills it with zeros before each
+/// read, so that all of it is resident.
 const READ_BUFFER_BYTES: usize = 2 * 1024;
+
+/// The same of sockets to the upstream, whose messages are longer.
+const UPSTREAM_READ_BUFFER_BYTES: usize = 4 * 1024;
 
 /// Write timeout of a message: a slow client that reads slower than that is disconnected.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);

@@ -19,7 +19,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use crate::config::settings::Upstream;
 use crate::protocol::graphql_ws::{FromServer, Subprotocol, read_server, reason_of};
 use crate::protocol::hop_by_hop::end_to_end;
-use crate::websocket::{Close, FORBIDDEN};
+use crate::websocket::{Close, FORBIDDEN, UPSTREAM_READ_BUFFER_BYTES};
 
 /// Any connection.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -158,7 +158,9 @@ const NOT_UNDERSTOOD: [u16; 4] = [1002, 1003, 4400, 4406];
 
 async fn shake_hands(introduction: &Introduction<'_>, vocabulary: Subprotocol) -> Result<Socket, ConnectError> {
     let wire = dial(introduction).await.map_err(ConnectError::Unavailable)?;
-    let config = WebSocketConfig::default().max_message_size(Some(introduction.message_bytes_max));
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(introduction.message_bytes_max))
+        .read_buffer_size(UPSTREAM_READ_BUFFER_BYTES);
     let no_path = || ConnectError::NotSupported("the upstream cannot be reached on this path".into());
     let request = request(introduction, vocabulary).ok_or_else(no_path)?;
     let connected = client_async_with_config(request, wire, Some(config)).await;

@@ -10,7 +10,7 @@ use pillion_test_support::engines::{Engines, SubscriptionsEngine, run_node};
 use pillion_test_support::message::read_head;
 use pillion_test_support::pillion::Setup;
 use pillion_test_support::scripted::{Reply, Scripted};
-use pillion_test_support::websocket::{LEGACY, MODERN, hear, open, ready, say, start};
+use pillion_test_support::websocket::{LEGACY, MODERN, Socket, hear, open, ready, say, start};
 use pillion_test_support::{free_port, trials, wait_until};
 use serde_json::{Value, json};
 use tungstenite::Message;
@@ -27,6 +27,7 @@ pub const TESTS: &[super::Test] = trials![
     headers_of_a_websocket_are_validated,
     an_upstream_websocket_that_ends,
     the_upstream_authorizes_connections,
+    idle_sockets_take_little_memory,
     a_closed_upstream_websocket_closes_the_clients,
     subscriptions_survive_a_restart_of_the_upstream,
     an_id_is_free_once_its_operation_has_failed,
@@ -383,6 +384,25 @@ fn greeted(pillion: &pillion_test_support::pillion::Pillion, protocol: &str, pay
             }
         }
     }
+}
+
+/// Each has one to the upstream, too.
+fn idle_sockets_take_little_memory(_: &Engines) {
+    const SOCKETS: usize = 300;
+    let (engine, handlers) = (SubscriptionsEngine::start_on(free_port()), Scripted::start());
+    let pillion = setup(engine.port, &handlers).start().wait_until_ready();
+    let resident = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", pillion.process.0.id())).expect("a process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number")
+    };
+    let open = || ready(&pillion, MODERN, &[], "{}");
+    let first: Vec<Socket> = (0..30).map(|_| open()).collect();
+    let before = resident();
+    let others: Vec<Socket> = (0..SOCKETS).map(|_| open()).collect();
+    let each = resident().saturating_sub(before) / SOCKETS;
+    assert!(each < 64, "{each} KiB each");
+    drop((first, others));
 }
 
 fn the_upstream_authorizes_connections(_: &Engines) {
