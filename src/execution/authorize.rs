@@ -1,6 +1,7 @@
 //! Authorization: from planned calls to authorized ones, the proof that the session's role may make them, and their
 //! arguments.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -309,19 +310,31 @@ impl AuthorizedField {
     /// [`HandlerResponseError::UnfitKey`].
     pub(crate) fn call(&self, types: &Types, keys: CallKeys<'_>) -> Result<AuthorizedCall, HandlerResponseError> {
         let key_fields = self.field.key_fields();
-        let mut values = Map::new();
-        for definition in &self.action.arguments {
-            let value = match self.given(types, definition, &key_fields, keys) {
-                Some(given) => Some(given?),
-                None => self.arguments.get(&definition.name).cloned(),
-            };
-            values.extend(value.map(|value| (definition.name.clone(), value)));
-        }
+        let values = self.values(types, &key_fields, keys);
+        let values: Map<String, Value> = values
+            .map(|value| value.map(|(name, value)| (name.to_owned(), value.into_owned())))
+            .collect::<Result<_, _>>()?;
         Ok(AuthorizedCall {
             action: Arc::clone(&self.action),
             input: Arc::new(values.into()),
             selected: Arc::default(),
             clearance: None,
+        })
+    }
+
+    /// The arguments of the call for these keys, by name.
+    pub(super) fn values<'v>(
+        &'v self,
+        types: &'v Types,
+        key_fields: &'v [&str],
+        keys: CallKeys<'v>,
+    ) -> impl Iterator<Item = Result<(&'v str, Cow<'v, Value>), HandlerResponseError>> {
+        self.action.arguments.iter().filter_map(move |definition| {
+            let value = match self.given(types, definition, key_fields, keys) {
+                Some(given) => given.map(Cow::Owned),
+                None => Ok(Cow::Borrowed(self.arguments.get(&definition.name)?)),
+            };
+            Some(value.map(|value| (definition.name.as_str(), value)))
         })
     }
 
@@ -337,7 +350,7 @@ impl AuthorizedField {
     }
 
     /// The value of an argument that the configuration gives.
-    pub(super) fn given(
+    fn given(
         &self,
         types: &Types,
         definition: &InputValue,

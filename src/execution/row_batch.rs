@@ -1,7 +1,5 @@
 //! The call of an extension field for many rows at once: the arguments of each row are written where they will be sent from.
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 
 use crate::action::handler_error::HandlerResponseError;
@@ -35,22 +33,18 @@ impl<'f> RowBatch<'f> {
         let begin = if start == 1 { &b"{"[..] } else { b",{" };
         self.json.extend_from_slice(begin);
         let first = self.json.len();
-        for definition in &self.field.action().arguments {
-            let value = match self.field.given(types, definition, &self.key_fields, CallKeys::One(key)) {
-                Some(Ok(value)) => Cow::Owned(value),
-                Some(Err(error)) => {
+        for value in self.field.values(types, &self.key_fields, CallKeys::One(key)) {
+            let (name, value) = match value {
+                Ok(value) => value,
+                Err(error) => {
                     self.json.truncate(start);
                     return Err(error);
                 }
-                None => match self.field.arguments().get(&definition.name) {
-                    Some(value) => Cow::Borrowed(value),
-                    None => continue,
-                },
             };
             if self.json.len() > first {
                 self.json.push(b',');
             }
-            write_text(&definition.name, &mut self.json);
+            write_text(name, &mut self.json);
             self.json.push(b':');
             write_value(&value, &mut self.json);
         }
