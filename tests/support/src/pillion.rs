@@ -288,6 +288,14 @@ impl Pillion {
         self
     }
 
+    /// Bytes of memory of the process, by a key of `/proc/PID/status` such as `VmRSS:`.
+    pub fn status(&self, key: &str) -> usize {
+        let path = format!("/proc/{}/status", self.process.0.id());
+        let text = std::fs::read_to_string(path).expect("a process");
+        let line = text.lines().find_map(|line| line.strip_prefix(key)).expect("a line");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
+    }
+
     /// A metric by its name, with labels that may be some of those that it has: the sum of all series that have them. 0 if
     /// there is none.
     pub fn metric(&self, selector: &str) -> f64 {
