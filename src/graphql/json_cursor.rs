@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::graphql::strict_json::{self, unescaped};
+use crate::model::strict_json::{self, unescaped};
 
 /// A member of an object.
 #[derive(Clone, Debug)]

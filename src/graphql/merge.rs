@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
-use crate::graphql::strict_json::{read_object, skip_space, value_end};
+use crate::model::strict_json::{read_object, skip_space, value_end};
 
 /// The response to a root field, as JSON text; `None` where there is none and null must stand.
 pub type FieldValue<'a> = Option<Cow<'a, str>>;

@@ -39,7 +39,6 @@ pub mod scan;
 pub mod scan_rows;
 pub mod schema;
 pub mod selection;
-pub(crate) mod strict_json;
 pub mod suggestions;
 pub mod upstream_errors;
 pub mod validate;

@@ -20,6 +20,7 @@ pub mod request;
 pub mod response;
 pub mod secret;
 pub mod source;
+pub(crate) mod strict_json;
 pub mod traffic;
 pub mod transform;
 pub mod types;
