@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::action::handler_error::{HandlerResponseError, UNEXPECTED};
 use crate::action::handler_response;
 use crate::handler::read_response::read_rules;
-use crate::job_runner::worker::{digest_of, error_list_json, fit};
+use crate::job_runner::run_job::{digest_of, error_list_json, fit};
 use crate::jobs::job::{Job, Outcome, error_json};
 use crate::jobs::store;
 use crate::model::json::parse_strict;

@@ -7,7 +7,7 @@ use crate::downstream::body;
 use crate::downstream::body::BodyError;
 use crate::downstream::session::DownstreamSession;
 use crate::job_runner::completion::{JobCompletion, complete};
-use crate::job_runner::worker::TOKEN_HEADER;
+use crate::job_runner::run_job::TOKEN_HEADER;
 use crate::memory::Share;
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::graphql_request::{read_context, send_json};

@@ -1,0 +1,90 @@
+//! Claims jobs that wait, as many as there is room for, and starts them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::job_runner::run_job::run;
+use crate::jobs::Jobs;
+use crate::jobs::job::{Claim, Of};
+use crate::jobs::store::StoreError;
+use crate::runtime::panic_isolation;
+use crate::runtime::services::Services;
+
+/// How long to leave the store alone when it fails.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Claims jobs and runs them, as long as this replica takes any.
+pub(super) async fn claim_and_run(services: &Arc<Services>, jobs: &Arc<Jobs>) {
+    let Some(interval) = services.configured().settings.jobs.fetch_interval else { return };
+    let mut looked: Option<Instant> = None;
+    loop {
+        panic_isolation::failpoint("worker");
+        if services.health.readiness.is_draining() {
+            return;
+        }
+        // It is not worth a walk over all that waits at each turn.
+        let looks_for_unknown = looked.is_none_or(|looked| looked.elapsed() >= interval);
+        if looks_for_unknown {
+            looked = Some(Instant::now());
+        }
+        let claimed = claim(services, jobs, looks_for_unknown).await;
+        if claimed.is_ok() {
+            services.health.dependencies.job_store.found(jobs.store_name());
+        }
+        match claimed {
+            Ok(0) => {
+                let _ = tokio::time::timeout(interval, async {
+                    tokio::select! {
+                        () = jobs.new.notified() => {}
+                        () = services.running_jobs.ended.notified() => {}
+                    }
+                })
+                .await;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                services.health.dependencies.job_store.missed(jobs.store_name(), &error.reason());
+                tokio::time::sleep(STORE_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Takes what there is room for, of each action up to its own limit; and of actions that this replica does not know.
+async fn claim(services: &Arc<Services>, jobs: &Arc<Jobs>, looks_for_unknown: bool) -> Result<usize, StoreError> {
+    let snapshot = services.snapshot.load_full();
+    let running = &services.running_jobs;
+    let most = services.configured().settings.jobs.concurrency;
+    let mut claimed = 0;
+    let mut known = Vec::new();
+    for action in snapshot.catalog.schema.actions.values().filter(|action| action.is_async) {
+        let room = most.saturating_sub(running.count());
+        let own = action.concurrency_max.saturating_sub(running.of_action(&action.name));
+        known.push(action.name.clone());
+        let limit = room.min(own);
+        if limit > 0 {
+            claimed += take(services, jobs, limit, Of::Action(action.name.clone())).await?;
+        }
+    }
+    let room = most.saturating_sub(running.count());
+    if room > 0 && looks_for_unknown {
+        claimed += take(services, jobs, room, Of::AllBut(known)).await?;
+    }
+    Ok(claimed)
+}
+
+async fn take(services: &Arc<Services>, jobs: &Arc<Jobs>, limit: usize, of: Of) -> Result<usize, StoreError> {
+    let lease = services.configured().settings.jobs.lease;
+    let taken = jobs.log.claim(&Claim { limit, lease, of }).await?;
+    let count = taken.len();
+    for job in taken {
+        let lost = services.running_jobs.begin(&job);
+        let (services, jobs) = (Arc::clone(services), Arc::clone(jobs));
+        tokio::spawn(async move {
+            // If it panics, its lease ends, and it counts as an attempt that came to no end.
+            panic_isolation::catch_panic(run(&services, &jobs, &job, &lost)).await;
+            services.running_jobs.end(job.id);
+        });
+    }
+    Ok(count)
+}
