@@ -18,6 +18,7 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use gungraun::prelude::*;
 use gungraun::{Callgrind, EventKind};
 
@@ -91,7 +92,7 @@ struct Known {
     selected: SubSelection,
     /// Of the upstream, with so many items.
     upstream_response: Vec<u8>,
-    handler_response_body: Vec<u8>,
+    handler_response_body: Bytes,
 }
 
 fn order() -> Value {
@@ -132,7 +133,7 @@ fn with_items(items: usize) -> &'static Known {
     let known = Known {
         body: json!({ "query": DOCUMENT, "variables": order() }).to_string().into_bytes(),
         upstream_response: upstream_response(items).into_bytes(),
-        handler_response_body: handler_response_body.to_string().into_bytes(),
+        handler_response_body: handler_response_body.to_string().into(),
         schema,
         scanner,
         roots,
@@ -223,10 +224,10 @@ fn asked(known: &Known, input: &Map<String, Value>, query: &str) -> (HeaderMap, 
 fn shaped(known: &Known) -> CompletedValue {
     let Known { schema, plan, selected, handler_response_body, .. } = known;
     let rules = handler_response::ReadRules { is_envelope: false, max_errors: 20 };
-    let value = handler_response::read(rules, 200, handler_response_body).expect("a response").value;
+    let value = handler_response::read(rules, 200, handler_response_body.clone()).expect("a response").value;
     let rules = CompletionRules { types: &schema.types, dialect: Dialect::Standard, max_list_length: 1000 };
     let output = &plan.calls.first().expect("a call").action.output;
-    complete_value(&rules, output, &value, selected, &mut RowKeys::default())
+    complete_value(&rules, output, value.node(), selected, &mut RowKeys::default())
 }
 
 fn merged(known: &Known, ours: &str) -> Vec<u8> {

@@ -35,10 +35,15 @@ fn main() {
         (200, r#"{"age":36}"#),
         (400, r#"{"message":"no such profile"}"#),
     ] {
-        match read(ReadRules { is_envelope: false, max_errors: 10 }, status, body.as_bytes()) {
+        match read(ReadRules { is_envelope: false, max_errors: 10 }, status, body.to_owned().into()) {
             Ok(response) => {
-                let value =
-                    complete_value(&rules, &call.action.output, &response.value, &selection, &mut RowKeys::default());
+                let value = complete_value(
+                    &rules,
+                    &call.action.output,
+                    response.value.node(),
+                    &selection,
+                    &mut RowKeys::default(),
+                );
                 let errors: Vec<&str> = value.errors.iter().map(|error| error.message.as_str()).collect();
                 println!("{status} {body}\n  => {} {errors:?}", value.json);
             }

@@ -14,6 +14,7 @@ pub mod reference;
 pub mod sessions;
 pub mod templates;
 pub mod upstream_results;
+pub mod values;
 
 #[path = "../../tests/tables/actions.rs"]
 mod actions;
@@ -22,9 +23,10 @@ mod actions;
 pub type Property = fn(&[u8]);
 
 /// All of them, by the names of their targets and of the folders of their seeds.
-pub const PROPERTIES: [(&str, Property); 19] = [
+pub const PROPERTIES: [(&str, Property); 20] = [
     ("request_head", messages::request_head),
     ("response", messages::response),
+    ("json_value", values::json_value),
     ("batch", batches::batch),
     ("connection_init", sessions::connection_init),
     ("query_string", sessions::query_string),

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -12,22 +11,22 @@ use crate::action::handler_error::{
     ErrorExtensions, HandlerError, HandlerResponseError, MESSAGE_BYTES_MAX, UNEXPECTED, cut,
 };
 use crate::action::handler_response::HandlerResponse;
-use crate::action::key_text::key_text;
-use crate::model::json::member;
+use crate::action::key_text::{key_text, key_text_of};
+use crate::model::json_value::{JsonKind, JsonNode, JsonValue};
 use crate::model::response::PathSegment;
 
 /// What a response has for one input or key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchElement {
     /// The value, or the handler's error in its place.
-    pub value: Result<Arc<Value>, HandlerError>,
+    pub value: Result<JsonValue, HandlerError>,
     /// Errors beside the value. Their paths start at it.
     pub errors: Vec<HandlerError>,
 }
 
 impl From<HandlerResponse> for BatchElement {
     fn from(HandlerResponse { value, errors }: HandlerResponse) -> Self {
-        Self { value: Ok(Arc::new(value)), errors }
+        Self { value: Ok(value), errors }
     }
 }
 
@@ -57,7 +56,7 @@ pub fn read_batch(
 ) -> Result<Vec<BatchElement>, HandlerResponseError> {
     let elements = match target {
         BatchTarget::One => return Ok(vec![BatchElement::from(response)]),
-        _ if response.value.is_null() && !response.errors.is_empty() => {
+        _ if response.value.node().is_null() && !response.errors.is_empty() => {
             return Err(HandlerResponseError::RejectedWithList(response.errors));
         }
         BatchTarget::Inputs(count) => read_list(response, count),
@@ -75,21 +74,21 @@ pub fn read_batch(
 /// ```
 /// use pillion::action::batch_response::read_list;
 /// use pillion::action::handler_response::HandlerResponse;
-/// use serde_json::json;
+/// use pillion::model::json_value::JsonValue;
 ///
-/// let value = json!([{ "picture": "a.png" }, { "error": { "message": "no such user" } }]);
+/// let value = JsonValue::parse(r#"[{ "picture": "a.png" }, { "error": { "message": "no such user" } }]"#.into()).unwrap();
 /// let elements = read_list(HandlerResponse { value, errors: Vec::new() }, 2).unwrap();
-/// assert_eq!(elements[0].value.as_deref(), Ok(&json!({ "picture": "a.png" })));
+/// assert_eq!(elements[0].value.as_ref().unwrap().to_string(), r#"{"picture":"a.png"}"#);
 /// assert_eq!(elements[1].value.as_ref().unwrap_err().message, "no such user");
 /// ```
 pub fn read_list(response: HandlerResponse, inputs: usize) -> Result<Vec<BatchElement>, BatchError> {
     let HandlerResponse { value, errors } = response;
-    let list = list_of(value)?;
+    let list = list_of(&value)?;
     if list.len() != inputs {
         return Err(BatchError::WrongLength { expected: inputs, found: list.len() });
     }
     let mut elements: Vec<BatchElement> =
-        list.into_iter().map(|value| BatchElement { value: element(value), errors: Vec::new() }).collect();
+        list.map(|value| BatchElement { value: element(value), errors: Vec::new() }).collect();
     for error in errors {
         let (index, error) = attributed(error);
         let index = index.filter(|index| *index < inputs).unwrap_or(0);
@@ -110,28 +109,31 @@ pub fn read_list(response: HandlerResponse, inputs: usize) -> Result<Vec<BatchEl
 /// ```
 /// use pillion::action::batch_response::read_by_key;
 /// use pillion::action::handler_response::HandlerResponse;
+/// use pillion::model::json_value::JsonValue;
 /// use serde_json::json;
 ///
-/// let value = json!([{ "sku": "b", "left": 2 }, { "sku": "a", "left": 1 }]);
+/// let value = JsonValue::parse(r#"[{ "sku": "b", "left": 2 }, { "sku": "a", "left": 1 }]"#.into()).unwrap();
 /// let elements = read_by_key(HandlerResponse { value, errors: Vec::new() }, "sku", &[&json!("a"), &json!("c")]).unwrap();
-/// assert_eq!(elements[0].value.as_deref(), Ok(&json!({ "sku": "a", "left": 1 })));
-/// assert_eq!(elements[1].value.as_deref(), Ok(&json!(null)));
+/// assert_eq!(elements[0].value.as_ref().unwrap().to_string(), r#"{"sku":"a","left":1}"#);
+/// assert_eq!(elements[1].value.as_ref().unwrap().to_string(), "null");
 /// ```
 pub fn read_by_key(response: HandlerResponse, field: &str, keys: &[&Value]) -> Result<Vec<BatchElement>, BatchError> {
     let HandlerResponse { value, errors } = response;
     let wanted: HashSet<Cow<'_, str>> = keys.iter().map(|key| key_text(key)).collect();
-    let mut by_key: HashMap<String, (usize, Arc<Value>)> = HashMap::new();
-    for (index, element) in list_of(value)?.into_iter().enumerate() {
-        let Value::Object(object) = &element else {
-            return Err(BatchError::NotAnObject { index, found: kind_of(&element), field: field.to_owned() });
-        };
-        let Some(key) = member(object, field) else { return Err(BatchError::NoKey { index, field: field.to_owned() }) };
-        let key = key_text(key);
+    let mut by_key: HashMap<String, (usize, JsonValue)> = HashMap::new();
+    for (index, element) in list_of(&value)?.enumerate() {
+        let node = element.node();
+        if node.kind() != JsonKind::Object {
+            return Err(BatchError::NotAnObject { index, found: kind_of(node), field: field.to_owned() });
+        }
+        let Some(key) = node.get(field) else { return Err(BatchError::NoKey { index, field: field.to_owned() }) };
+        let key = key_text_of(key);
         if wanted.contains(&key) && !by_key.contains_key(&*key) {
-            by_key.insert(key.into_owned(), (index, Arc::new(element)));
+            let key = key.into_owned();
+            by_key.insert(key, (index, element));
         }
     }
-    let found: Vec<Option<&(usize, Arc<Value>)>> = keys.iter().map(|key| by_key.get(&*key_text(key))).collect();
+    let found: Vec<Option<&(usize, JsonValue)>> = keys.iter().map(|key| by_key.get(&*key_text(key))).collect();
     let mut errors_of: HashMap<Option<usize>, Vec<HandlerError>> = HashMap::new();
     for error in errors {
         let (index, error) = attributed(error);
@@ -140,16 +142,16 @@ pub fn read_by_key(response: HandlerResponse, field: &str, keys: &[&Value]) -> R
     let mut common = errors_of.remove(&None).unwrap_or_default();
     let elements = found.into_iter().map(|found| {
         let own = found.and_then(|(index, _)| errors_of.get(&Some(*index))).cloned().unwrap_or_default();
-        let value = found.map(|(_, value)| Arc::clone(value)).unwrap_or_default();
+        let value = found.map(|(_, value)| value.clone()).unwrap_or_default();
         BatchElement { value: Ok(value), errors: std::mem::take(&mut common).into_iter().chain(own).collect() }
     });
     Ok(elements.collect())
 }
 
-fn list_of(value: Value) -> Result<Vec<Value>, BatchError> {
-    match value {
-        Value::Array(list) => Ok(list),
-        other => Err(BatchError::NotAList { found: kind_of(&other) }),
+fn list_of(value: &JsonValue) -> Result<impl ExactSizeIterator<Item = JsonValue>, BatchError> {
+    match value.node().kind() {
+        JsonKind::List => Ok(value.items()),
+        _ => Err(BatchError::NotAList { found: kind_of(value.node()) }),
     }
 }
 
@@ -167,12 +169,8 @@ fn attributed(mut error: HandlerError) -> (Option<usize>, HandlerError) {
 }
 
 /// An error, if the element is exactly one; everything else is a value.
-fn element(value: Value) -> Result<Arc<Value>, HandlerError> {
-    if !is_error(&value) {
-        return Ok(Arc::new(value));
-    }
-    let Value::Object(mut object) = value else { return Ok(Arc::default()) };
-    let Some(Value::Object(mut error)) = object.remove("error") else { return Ok(Arc::default()) };
+fn element(value: JsonValue) -> Result<JsonValue, HandlerError> {
+    let Some(mut error) = error_in(value.node()) else { return Ok(value) };
     let message = match error.remove("message") {
         Some(Value::String(message)) => cut(message, MESSAGE_BYTES_MAX),
         _ => UNEXPECTED.to_owned(),
@@ -184,28 +182,25 @@ fn element(value: Value) -> Result<Arc<Value>, HandlerError> {
     Err(HandlerError { message, path: Vec::new(), extensions })
 }
 
-fn is_error(value: &Value) -> bool {
-    let only = |object: &Map<String, Value>| match member(object, "error") {
-        Some(Value::Object(error)) if object.len() == 1 => {
-            let is_known = |(name, value): (&String, &Value)| match name.as_str() {
-                "message" => value.is_string(),
-                "extensions" => value.is_object(),
-                _ => false,
-            };
-            error.contains_key("message") && error.iter().all(is_known)
-        }
+/// The content of an element that is `{"error": {"message", "extensions"}}`.
+fn error_in(element: JsonNode<'_>) -> Option<Map<String, Value>> {
+    let (key, error) = element.members().next().filter(|_| element.len() == 1)?;
+    let Value::Object(error) = key.is_key("error").then(|| error.to_tree())? else { return None };
+    let is_known = |(name, value): (&String, &Value)| match name.as_str() {
+        "message" => value.is_string(),
+        "extensions" => value.is_object(),
         _ => false,
     };
-    value.as_object().is_some_and(only)
+    (error.contains_key("message") && error.iter().all(is_known)).then_some(error)
 }
 
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
+fn kind_of(value: JsonNode<'_>) -> &'static str {
+    match value.kind() {
+        JsonKind::Null => "null",
+        JsonKind::Bool => "a boolean",
+        JsonKind::Number => "a number",
+        JsonKind::String => "a string",
+        JsonKind::List => "a list",
+        JsonKind::Object => "an object",
     }
 }

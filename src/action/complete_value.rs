@@ -3,15 +3,13 @@
 
 use std::sync::Arc;
 
-use indexmap::IndexMap;
-use serde_json::{Map, Value};
-
 use crate::action::relationship::{RelatedError, RelatedRows, RowSource};
 use crate::graphql::relationship_selection::RelationshipSelection;
 use crate::graphql::selection::SubSelection;
-use crate::model::json::{member, write_value};
+use crate::model::json_value::{JsonKind, JsonNode, MemberLookup};
 use crate::model::response::{Dialect, Location, PathSegment};
 use crate::model::types::{BUILT_IN_SCALARS, OutputField, TypeKind, TypeRef, Types};
+use indexmap::IndexMap;
 
 /// A value that does not fit.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -76,7 +74,7 @@ pub struct CompletionRules<'r> {
 pub fn complete_value(
     rules: &CompletionRules<'_>,
     ty: &TypeRef,
-    value: &Value,
+    value: JsonNode<'_>,
     selected: &SubSelection,
     rows: &mut dyn RowSource,
 ) -> CompletedValue {
@@ -160,7 +158,7 @@ impl<'a> Completer<'a> {
     fn complete(
         &mut self,
         ty: &TypeRef,
-        value: Option<&Value>,
+        value: Option<JsonNode<'_>>,
         selected: &'a SubSelection,
         place: ResponsePath<'_>,
     ) -> Result<(), Failed> {
@@ -179,22 +177,24 @@ impl<'a> Completer<'a> {
     fn complete_inner(
         &mut self,
         ty: &TypeRef,
-        value: Option<&Value>,
+        value: Option<JsonNode<'_>>,
         selected: &'a SubSelection,
         place: ResponsePath<'_>,
     ) -> Result<(), Failed> {
-        match (ty, value) {
-            (TypeRef::NonNull(_), None | Some(Value::Null)) => self.reject_null(place, value.is_none()),
-            // The null must travel through this level, so it is not caught here.
-            (TypeRef::NonNull(inner), value) => self.complete_inner(inner, value, selected, place),
-            (_, None | Some(Value::Null)) => {
-                self.json.extend_from_slice(b"null");
-                Ok(())
+        let Some(known) = value.filter(|value| !value.is_null()) else {
+            if matches!(ty, TypeRef::NonNull(_)) {
+                return self.reject_null(place, value.is_none());
             }
-            (TypeRef::List(inner), Some(Value::Array(items))) => self.complete_list(inner, items, selected),
+            self.json.extend_from_slice(b"null");
+            return Ok(());
+        };
+        match ty {
+            // The null must travel through this level, so it is not caught here.
+            TypeRef::NonNull(inner) => self.complete_inner(inner, value, selected, place),
+            TypeRef::List(inner) if known.kind() == JsonKind::List => self.complete_list(inner, known, selected),
             // A scalar that takes anything takes it as a list's content, too.
-            (TypeRef::List(_), Some(_)) => self.reject("expecting array for the action webhook response".into()),
-            (TypeRef::Named(name), Some(value)) => self.complete_named(name, value, selected),
+            TypeRef::List(_) => self.reject("expecting array for the action webhook response".into()),
+            TypeRef::Named(name) => self.complete_named(name, known, selected),
         }
     }
 
@@ -208,13 +208,13 @@ impl<'a> Completer<'a> {
         })
     }
 
-    fn complete_list(&mut self, inner: &TypeRef, items: &[Value], selected: &'a SubSelection) -> Result<(), Failed> {
-        if items.len() > self.max_list_length {
+    fn complete_list(&mut self, inner: &TypeRef, list: JsonNode<'_>, selected: &'a SubSelection) -> Result<(), Failed> {
+        if list.len() > self.max_list_length {
             let message = format!("a list of the webhook response has more than {} elements", self.max_list_length);
             return self.reject(message);
         }
         self.json.push(b'[');
-        for (index, item) in items.iter().enumerate() {
+        for (index, item) in list.items().enumerate() {
             if index > 0 {
                 self.json.push(b',');
             }
@@ -226,21 +226,19 @@ impl<'a> Completer<'a> {
         Ok(())
     }
 
-    fn complete_named(&mut self, name: &str, value: &Value, selected: &'a SubSelection) -> Result<(), Failed> {
+    fn complete_named(&mut self, name: &str, value: JsonNode<'_>, selected: &'a SubSelection) -> Result<(), Failed> {
         if BUILT_IN_SCALARS.contains(&name) {
             return self.complete_scalar(name, value);
         }
         match self.types.get(name).map(|definition| &definition.kind) {
-            Some(TypeKind::Object(fields)) => match value {
-                Value::Object(object) => self.complete_object((name, fields), object, selected),
-                other => self.reject_kind(other, name),
+            Some(TypeKind::Object(fields)) => match value.kind() {
+                JsonKind::Object => self.complete_object((name, fields), &MemberLookup::of(value), selected),
+                _ => self.reject_kind(value, name),
             },
-            Some(TypeKind::Enum(values)) => match value {
-                Value::String(text) if self.dialect == Dialect::Hasura || values.contains_key(text) => {
-                    self.write(value)
-                }
-                Value::String(_) => self.reject(format!("got a value that enum {name} does not have")),
-                other => self.reject_kind(other, name),
+            Some(TypeKind::Enum(values)) => match value.as_text() {
+                Some(text) if self.dialect == Dialect::Hasura || values.contains_key(&*text) => self.write(value),
+                Some(_) => self.reject(format!("got a value that enum {name} does not have")),
+                None => self.reject_kind(value, name),
             },
             _ => self.complete_scalar(name, value),
         }
@@ -249,14 +247,14 @@ impl<'a> Completer<'a> {
     fn complete_object(
         &mut self,
         (type_name, fields): (&str, &'a IndexMap<String, OutputField>),
-        object: &Map<String, Value>,
+        object: &MemberLookup<'_>,
         selected: &'a SubSelection,
     ) -> Result<(), Failed> {
         if self.dialect == Dialect::Hasura {
             // Hasura checks every field that must be there, selected or not.
             for (name, _) in fields.iter().filter(|(_, field)| !field.ty.is_nullable()) {
-                let value = member(object, name);
-                if value.is_none_or(Value::is_null) {
+                let value = object.get(name);
+                if value.is_none_or(JsonNode::is_null) {
                     return self.reject_null(ResponsePath::Field(name), value.is_none());
                 }
             }
@@ -279,8 +277,11 @@ impl<'a> Completer<'a> {
                 self.path.pop();
                 continue;
             }
-            let Some(definition) = field_of(fields, &field.name) else { return self.write(&Value::Null) };
-            let value = member(object, &field.name);
+            let Some(definition) = field_of(fields, &field.name) else {
+                self.json.extend_from_slice(b"null");
+                return Ok(());
+            };
+            let value = object.get(&field.name);
             self.complete(&definition.ty, value, &field.selected, ResponsePath::Field(&field.name))?;
             self.path.pop();
         }
@@ -292,14 +293,14 @@ impl<'a> Completer<'a> {
     fn complete_all_fields(
         &mut self,
         fields: &'a IndexMap<String, OutputField>,
-        object: &Map<String, Value>,
+        object: &MemberLookup<'_>,
         selected: &'a SubSelection,
     ) -> Result<(), Failed> {
         self.json.push(b'{');
         for (index, (name, field)) in fields.iter().enumerate() {
             self.push_key(index, name);
             self.path.push(PathStep::Field(name));
-            self.complete(&field.ty, member(object, name), selected, ResponsePath::Field(name))?;
+            self.complete(&field.ty, object.get(name), selected, ResponsePath::Field(name))?;
             self.path.pop();
         }
         self.json.push(b'}');
@@ -321,9 +322,9 @@ impl<'a> Completer<'a> {
     fn complete_related(
         &mut self,
         field: &Arc<RelationshipSelection>,
-        object: &Map<String, Value>,
+        object: &MemberLookup<'_>,
     ) -> Result<(), Failed> {
-        let RelatedRows { json, errors } = self.rows.rows(field, object);
+        let RelatedRows { json, errors } = self.rows.rows(field, object.node());
         for error in errors.iter().take(ERRORS_KEPT.saturating_sub(self.errors.len())) {
             let path = to_path(&self.path).chain(error.path.iter().cloned()).collect();
             let related = Some(Box::new(error.clone()));
@@ -348,27 +349,25 @@ impl<'a> Completer<'a> {
     }
 
     /// Built-in scalars take their own kind of value; all others take any JSON.
-    fn complete_scalar(&mut self, name: &str, value: &Value) -> Result<(), Failed> {
+    fn complete_scalar(&mut self, name: &str, value: JsonNode<'_>) -> Result<(), Failed> {
         let standard = self.dialect == Dialect::Standard;
-        match (name, value) {
-            ("String" | "ID", Value::String(_)) | ("Boolean", Value::Bool(_)) | ("Float", Value::Number(_)) => {
+        match (name, value.kind()) {
+            ("String" | "ID", JsonKind::String) | ("Boolean", JsonKind::Bool) | ("Float", JsonKind::Number) => {
                 self.write(value)
             }
-            ("Int", Value::Number(number)) => {
-                let fits = number.as_i64().is_some_and(|integer| i32::try_from(integer).is_ok());
-                if standard && !fits {
-                    return self.reject(format!("{INT_RANGE} {number}"));
-                }
-                self.write(value)
+            ("Int", JsonKind::Number) if standard && value.raw().parse::<i32>().is_err() => {
+                self.reject(format!("{INT_RANGE} {value}"))
             }
-            ("ID", Value::Number(number)) if standard && (number.is_i64() || number.is_u64()) => {
-                self.write(&Value::String(number.to_string()))
+            ("Int", JsonKind::Number) => self.write(value),
+            ("ID", JsonKind::Number) if standard && is_integer(value) => {
+                self.json.push(b'"');
+                self.write(value)?;
+                self.json.push(b'"');
+                Ok(())
             }
             // Hasura's own tests have it so in an object's field, though not in a response that is a scalar itself.
-            ("ID", Value::Number(number)) if self.is_in_object() && (number.is_i64() || number.is_u64()) => {
-                self.write(value)
-            }
-            ("Int" | "Float" | "String" | "Boolean" | "ID", other) => self.reject_kind(other, name),
+            ("ID", JsonKind::Number) if self.is_in_object() && is_integer(value) => self.write(value),
+            ("Int" | "Float" | "String" | "Boolean" | "ID", _) => self.reject_kind(value, name),
             _ => self.write(value),
         }
     }
@@ -377,14 +376,14 @@ impl<'a> Completer<'a> {
         self.path.iter().any(|segment| matches!(segment, PathStep::Field(_)))
     }
 
-    fn reject_kind(&mut self, value: &Value, expecting: &str) -> Result<(), Failed> {
-        let got = match value {
-            Value::Array(_) => "array",
-            Value::Object(_) => "object",
-            Value::String(_) => "scalar String",
-            Value::Bool(_) => "scalar Boolean",
-            Value::Number(_) => "scalar Number",
-            Value::Null => "null",
+    fn reject_kind(&mut self, value: JsonNode<'_>, expecting: &str) -> Result<(), Failed> {
+        let got = match value.kind() {
+            JsonKind::List => "array",
+            JsonKind::Object => "object",
+            JsonKind::String => "scalar String",
+            JsonKind::Bool => "scalar Boolean",
+            JsonKind::Number => "scalar Number",
+            JsonKind::Null => "null",
         };
         self.reject(format!("got {got} for the action webhook response, expecting {expecting}"))
     }
@@ -399,8 +398,14 @@ impl<'a> Completer<'a> {
         Err(Failed)
     }
 
-    fn write(&mut self, value: &Value) -> Result<(), Failed> {
-        write_value(value, &mut self.json);
+    /// All that is valid can be written.
+    fn write(&mut self, value: JsonNode<'_>) -> Result<(), Failed> {
+        value.write(&mut self.json);
         Ok(())
     }
+}
+
+/// Is a number an integer of 64 bits?
+fn is_integer(number: JsonNode<'_>) -> bool {
+    number.raw().parse::<i64>().is_ok() || number.raw().parse::<u64>().is_ok()
 }

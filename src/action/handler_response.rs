@@ -1,18 +1,19 @@
 //! Reads a handler's response: a value, the handler's own error, or a violation of the webhook protocol.
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use crate::action::error_list;
 use crate::action::handler_error::{
     ErrorExtensions, HandlerError, HandlerResponseError, MESSAGE_BYTES_MAX, UNEXPECTED, cut,
 };
-use crate::model::json::parse_strict;
+use crate::model::json_value::{JsonKind, JsonNode, JsonValue};
 
 /// A handler's value, and the errors that it gave beside it.
 #[derive(Debug, Default, PartialEq)]
 pub struct HandlerResponse {
     /// The value.
-    pub value: Value,
+    pub value: JsonValue,
     /// Only in a GraphQL envelope.
     pub errors: Vec<HandlerError>,
 }
@@ -37,16 +38,16 @@ pub struct ReadRules {
 /// use pillion::action::handler_response::{ReadRules, read};
 ///
 /// let rules = ReadRules { is_envelope: false, max_errors: 10 };
-/// assert_eq!(read(rules, 200, b"[1]").unwrap().value, serde_json::json!([1]));
-/// let rejected = read(rules, 400, br#"{"message":"sold out"}"#).unwrap_err();
+/// assert_eq!(read(rules, 200, "[1]".into()).unwrap().value.to_string(), "[1]");
+/// let rejected = read(rules, 400, r#"{"message":"sold out"}"#.into()).unwrap_err();
 /// assert!(matches!(rejected, HandlerResponseError::Rejected { message, .. } if message == "sold out"));
 /// ```
-pub fn read(rules: ReadRules, status: u16, body: &[u8]) -> Result<HandlerResponse, HandlerResponseError> {
+pub fn read(rules: ReadRules, status: u16, body: Bytes) -> Result<HandlerResponse, HandlerResponseError> {
     match status {
         // No content is no value, which is null.
         204 => Ok(HandlerResponse::default()),
         200..=299 | 400..=499 => {
-            let value = parse_strict(body).map_err(|_| HandlerResponseError::NotJson { status })?;
+            let value = JsonValue::parse(body).map_err(|_| HandlerResponseError::NotJson { status })?;
             classify(rules, status, value)
         }
         _ => Err(HandlerResponseError::Status { status }),
@@ -57,25 +58,28 @@ pub fn read(rules: ReadRules, status: u16, body: &[u8]) -> Result<HandlerRespons
 ///
 /// # Errors
 /// [`HandlerResponseError`].
-pub fn classify(rules: ReadRules, status: u16, value: Value) -> Result<HandlerResponse, HandlerResponseError> {
+pub fn classify(rules: ReadRules, status: u16, value: JsonValue) -> Result<HandlerResponse, HandlerResponseError> {
     match status {
-        200..=299 if rules.is_envelope => open_envelope(value, rules.max_errors),
+        200..=299 if rules.is_envelope => open_envelope(&value, rules.max_errors),
         200..=299 => Ok(HandlerResponse { value, errors: Vec::new() }),
-        400..=499 => Err(read_rejection(status, value, rules.max_errors)),
+        400..=499 => Err(read_rejection(status, value.node().to_tree(), rules.max_errors)),
         _ => Err(HandlerResponseError::Status { status }),
     }
 }
 
 /// [A response](https://spec.graphql.org/September2025/#sec-Response-Format) of a GraphQL server.
-fn open_envelope(value: Value, max_errors: usize) -> Result<HandlerResponse, HandlerResponseError> {
-    let Value::Object(mut context) = value else { return Err(HandlerResponseError::NoEnvelope) };
-    let errors = match context.remove("errors") {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(list)) if list.is_empty() => Vec::new(),
-        Some(Value::Array(list)) => error_list::read(list, max_errors)?,
+fn open_envelope(envelope: &JsonValue, max_errors: usize) -> Result<HandlerResponse, HandlerResponseError> {
+    let node = envelope.node();
+    if node.kind() != JsonKind::Object {
+        return Err(HandlerResponseError::NoEnvelope);
+    }
+    let errors = match node.get("errors").map(|errors| (errors.kind(), errors)) {
+        None | Some((JsonKind::Null, _)) => Vec::new(),
+        Some((JsonKind::List, list)) if list.is_empty() => Vec::new(),
+        Some((JsonKind::List, list)) => error_list::read(list.items().map(JsonNode::to_tree).collect(), max_errors)?,
         Some(_) => return Err(HandlerResponseError::MalformedErrors { reason: "errors is not a list".into() }),
     };
-    match context.remove("data") {
+    match envelope.get("data") {
         Some(value) => Ok(HandlerResponse { value, errors }),
         None if errors.is_empty() => Err(HandlerResponseError::NoEnvelope),
         None => Err(HandlerResponseError::RejectedWithList(errors)),

@@ -13,12 +13,13 @@ use indexmap::{IndexMap, IndexSet};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::action::key_text::key_text;
+use crate::action::key_text::{key_text, key_text_of};
 use crate::graphql::literal::untyped;
 use crate::graphql::merge::{UpstreamResult, read_upstream_result};
 use crate::graphql::relationship_selection::{RelationshipSelection, VariableText};
 use crate::graphql::response_shape::FieldShape;
 use crate::model::json::RawObject;
+use crate::model::json_value::{JsonKind, JsonNode};
 use crate::model::response::{Location, PathSegment};
 use crate::model::types::{Lookup, LookupPiece};
 
@@ -64,7 +65,7 @@ pub struct RelatedRows<'r> {
 /// Where the rows of a relationship come from while a response is shaped.
 pub trait RowSource {
     /// The rows that belong to `object`, an object of the handler's response.
-    fn rows(&mut self, field: &Arc<RelationshipSelection>, object: &Map<String, Value>) -> RelatedRows<'_>;
+    fn rows(&mut self, field: &Arc<RelationshipSelection>, object: JsonNode<'_>) -> RelatedRows<'_>;
 }
 
 /// A key, normalized for comparison: a number and a string of the same digits are equal.
@@ -87,7 +88,7 @@ pub struct RowKeys {
 }
 
 impl RowSource for RowKeys {
-    fn rows(&mut self, field: &Arc<RelationshipSelection>, object: &Map<String, Value>) -> RelatedRows<'_> {
+    fn rows(&mut self, field: &Arc<RelationshipSelection>, object: JsonNode<'_>) -> RelatedRows<'_> {
         let new = || RowField { field: Arc::clone(field), keys: IndexMap::new() };
         let wanted = self.fields.entry(identity(field)).or_insert_with(new);
         if let Key::Values(text, values) = key_of(field, object)
@@ -114,31 +115,30 @@ enum Key {
     Unfit(String),
 }
 
-fn key_of(field: &RelationshipSelection, object: &Map<String, Value>) -> Key {
+fn key_of(field: &RelationshipSelection, object: JsonNode<'_>) -> Key {
     let mut text = String::new();
     let mut values = Vec::new();
     for name in field.relationship.lookup.key_fields() {
-        let value = object.get(name).unwrap_or(&Value::Null);
-        let is_list_of_scalars = || value.as_array().is_some_and(|items| items.iter().all(is_scalar));
-        let may_be_list = matches!(field.relationship.lookup, Lookup::RootField { .. });
-        match value {
+        let Some(value) = object.get(name).filter(|value| !value.is_null()) else {
             // Aggregates over no rows are computed by the upstream.
-            Value::Null if field.is_aggregate => return Key::Values("null".into(), Vec::new()),
-            Value::Null => return Key::Null,
-            // The keys of an object would become part of the document, and a handler does not write documents.
-            value if !(is_scalar(value) || may_be_list && is_list_of_scalars()) => return Key::Unfit(name.to_owned()),
-            _ => {}
+            return if field.is_aggregate { Key::Values("null".into(), Vec::new()) } else { Key::Null };
+        };
+        let is_list_of_scalars = || value.kind() == JsonKind::List && value.items().all(is_scalar);
+        let may_be_list = matches!(field.relationship.lookup, Lookup::RootField { .. });
+        // The keys of an object would become part of the document, and a handler does not write documents.
+        if !(is_scalar(value) || may_be_list && is_list_of_scalars()) {
+            return Key::Unfit(name.to_owned());
         }
         // The length keeps two fields apart whatever they hold.
-        let said = key_text(value);
+        let said = key_text_of(value);
         let _ = write!(text, "{}:{said}", said.len());
-        values.push(value.clone());
+        values.push(value.to_tree());
     }
     Key::Values(text, values)
 }
 
-fn is_scalar(value: &Value) -> bool {
-    !value.is_array() && !value.is_object()
+fn is_scalar(value: JsonNode<'_>) -> bool {
+    !matches!(value.kind(), JsonKind::List | JsonKind::Object)
 }
 
 /// One root field of a request for rows.
@@ -586,7 +586,7 @@ pub struct FoundRows<'f> {
 }
 
 impl RowSource for FoundRows<'_> {
-    fn rows(&mut self, field: &Arc<RelationshipSelection>, object: &Map<String, Value>) -> RelatedRows<'_> {
+    fn rows(&mut self, field: &Arc<RelationshipSelection>, object: JsonNode<'_>) -> RelatedRows<'_> {
         let text = match key_of(field, object) {
             Key::Values(text, _) => text,
             Key::Null => return no_rows(field),

@@ -15,6 +15,7 @@ use crate::graphql::coerce::coerce_argument;
 use crate::graphql::selection::SubSelection;
 use crate::model::action::{Action, OperationKind};
 use crate::model::extension_field::ExtensionField;
+use crate::model::json_value::JsonValue;
 use crate::model::replay::Replay;
 use crate::model::types::{InputValue, Types};
 use crate::request::rejection::Rejection;
@@ -43,7 +44,7 @@ pub(crate) struct Cleared {
     /// What the handler gets as `data`.
     pub data: Option<Arc<Value>>,
     /// The value of an action without a handler.
-    pub response: Option<Arc<Value>>,
+    pub response: Option<JsonValue>,
     /// How long that took, of the action's timeout.
     pub spent: Duration,
 }

@@ -14,6 +14,7 @@ use crate::handler::failure::{CallFailure, ExchangeFacts};
 use crate::model::action::{Action, OperationKind};
 use crate::model::before::Before;
 use crate::model::error_kind::{ErrorKind, Reason};
+use crate::model::json_value::JsonValue;
 use crate::model::label::Label;
 use crate::request::step_times::RunningTime;
 use crate::telemetry::labels::BeforeOutcome;
@@ -100,9 +101,9 @@ fn decide(query: &CallQuery<'_>, result: QueryResult, role: &str, spent: Duratio
 }
 
 /// The value of an action without a handler.
-fn response(before: &Before, mut fields: Map<String, Value>) -> Option<Arc<Value>> {
+fn response(before: &Before, mut fields: Map<String, Value>) -> Option<JsonValue> {
     let name = before.respond.as_deref()?;
-    Some(Arc::new(fields.swap_remove(name).unwrap_or_default()))
+    Some(JsonValue::from(&fields.swap_remove(name).unwrap_or_default()))
 }
 
 fn count(execution: &ExecutionContext<'_>, action: &Action, clearance: &Clearance, moment: Moment) {

@@ -127,7 +127,7 @@ async fn store(
     };
     if errors.is_empty() {
         let headers = read_response::client_headers(allowed, Some(response));
-        keep(execution, rules, &headers, vec![(fill, Arc::new(value))]).await;
+        keep(execution, rules, &headers, vec![(fill, value)]).await;
     }
 }
 

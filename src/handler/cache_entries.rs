@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, SET_COOKIE};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::execution::context::ExecutionContext;
 use crate::handler_client::exchange::HandlerHttpResponse;
+use crate::model::json::RawObject;
+use crate::model::json_value::JsonValue;
 use crate::model::traffic::CacheRules;
 use crate::protocol::header_json;
 use crate::request::response::ClientHeaders;
@@ -28,18 +30,18 @@ pub(crate) async fn keep(
     execution: &ExecutionContext<'_>,
     rules: &CacheRules,
     headers: &ClientHeaders,
-    values: Vec<(&FillGuard, Arc<Value>)>,
+    values: Vec<(&FillGuard, JsonValue)>,
 ) {
     let (mut fresh, mut stale) = (rules.fresh, rules.stale);
     if let Some(shared) = &execution.services.traffic.redis {
-        let listed = header_list(headers);
-        let text = |value: &Value| json!({ "value": value, "headers": listed }).to_string();
+        let listed = header_list(headers).to_string();
+        let text = |value: &JsonValue| format!(r#"{{"value":{value},"headers":{listed}}}"#);
         let entries = values.iter().map(|(fill, value)| (fill.key().shared(), text(value))).collect();
         shared.put_all(entries, rules.fresh + rules.stale).await;
         (fresh, stale) = (rules.fresh.min(NEAR), Duration::ZERO);
     }
     for (fill, value) in values {
-        let kept = CachedResponse::new(value, headers.clone(), fresh, stale).fresh_for(rules.fresh);
+        let kept = CachedResponse::new(&value, headers.clone(), fresh, stale).fresh_for(rules.fresh);
         fill.keep(Arc::new(kept));
     }
 }
@@ -53,12 +55,12 @@ pub(crate) fn keep_shared(
     fill: &FillGuard,
     rules: &CacheRules,
 ) -> Option<Arc<CachedResponse>> {
-    let mut read: Map<String, Value> = serde_json::from_str(&text).ok()?;
+    let read: RawObject<'_> = serde_json::from_str(&text).ok()?;
     // A stale entry is revalidated by one of the replicas or by several.
     let fresh = left.checked_sub(rules.stale)?;
-    let headers = read_headers(read.get("headers")?);
-    let value = Arc::new(read.remove("value")?);
-    let kept = CachedResponse::new(value, headers, fresh.min(NEAR), Duration::ZERO).fresh_for(fresh);
+    let headers = read_headers(&serde_json::from_str(read.get("headers")?.get()).ok()?);
+    let value = JsonValue::parse(read.get("value")?.get().to_owned().into()).ok()?;
+    let kept = CachedResponse::new(&value, headers, fresh.min(NEAR), Duration::ZERO).fresh_for(fresh);
     let kept = Arc::new(kept);
     fill.keep(Arc::clone(&kept));
     Some(kept)

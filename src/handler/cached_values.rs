@@ -1,10 +1,7 @@
 //! The response cache of calls that share requests: each input has an entry of its own, so that only unknown ones are asked
 //! for.
 
-use std::sync::Arc;
-
 use futures_util::future::join_all;
-use serde_json::Value;
 
 use crate::action::batch_response::{BatchTarget, read_batch};
 use crate::action::handler_error::{HandlerError, HandlerResponseError, TransportError};
@@ -17,6 +14,7 @@ use crate::handler::cache_key::Dependencies;
 use crate::handler::call_inputs::CallInputs;
 use crate::handler::field_values::FieldValues;
 use crate::handler::joined_calls::{JoinedCall, Wanted, send};
+use crate::model::json_value::JsonValue;
 use crate::model::label::Label;
 use crate::model::traffic::CacheRules;
 use crate::telemetry::labels::CacheOutcome;
@@ -70,15 +68,15 @@ fn response(
     execution: &ExecutionContext<'_>,
     inputs: CallInputs<'_>,
     index: usize,
-) -> Result<Arc<Value>, HandlerResponseError> {
+) -> Result<JsonValue, HandlerResponseError> {
     let call = inputs.call(&execution.snapshot.catalog.schema.types, index)?;
     let response = call.clearance()?.response.clone().unwrap_or_default();
     let (Some(field), Some(key)) = (inputs.matched_by(), inputs.matched_value(index)) else { return Ok(response) };
-    let list = HandlerResponse { value: response.as_ref().clone(), errors: Vec::new() };
+    let list = HandlerResponse { value: response, errors: Vec::new() };
     let mut elements = read_batch(list, BatchTarget::Keys { field, keys: &[key] })?;
     let element = elements.pop().map(|element| element.value);
     element
-        .unwrap_or_else(|| Ok(Arc::default()))
+        .unwrap_or_else(|| Ok(JsonValue::default()))
         .map_err(|HandlerError { message, extensions, .. }| HandlerResponseError::Rejected { message, extensions })
 }
 
@@ -169,7 +167,7 @@ fn look(
 
 /// The value is shared with the cache, whose memory is limited by itself.
 fn take(found: &mut FieldValues<'_>, index: usize, kept: &CachedResponse) {
-    found.set(index, Arc::clone(&kept.value));
+    found.set(index, kept.value.clone());
     found.add_client_headers(kept.headers.clone());
 }
 

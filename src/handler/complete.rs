@@ -1,7 +1,5 @@
 //! Completes a handler's response into the value of its field: read, transformed, completed, joined with rows, counted.
 
-use serde_json::Value;
-
 use crate::action::complete_value::CompletionError;
 use crate::action::handler_error::{HandlerError, HandlerResponseError, TransportError};
 use crate::action::handler_response::HandlerResponse;
@@ -14,6 +12,7 @@ use crate::handler::internal_extension::{ShownError, internal, shows_internal};
 use crate::handler::read_response::{UNMEASURED_BYTES_MAX, client_headers, count, make_way_for_json, read};
 use crate::handler::result::{HandlerCallError, HandlerCallErrorCause, HandlerResult, listed};
 use crate::handler_client::exchange::HandlerHttpResponse;
+use crate::model::json_value::{JsonNode, JsonValue};
 use crate::model::label::Label;
 use crate::model::response::PathSegment;
 use crate::request::response::ClientHeaders;
@@ -46,7 +45,7 @@ pub(crate) async fn complete(
 pub(crate) async fn complete_cached(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
-    value: &Value,
+    value: &JsonValue,
     client_headers: ClientHeaders,
 ) -> HandlerResult {
     let outcome =
@@ -78,7 +77,7 @@ pub(crate) async fn outcome(
             outcome.client_headers = client_headers(allowed, response.as_ref());
             outcome
         }
-        Ok((HandlerResponse { value, errors }, _tree)) => {
+        Ok((HandlerResponse { value, errors }, _charge)) => {
             let outcome = complete_with_errors(
                 execution,
                 allowed,
@@ -123,7 +122,7 @@ pub(crate) async fn complete_joined(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     exchanged: Option<Exchanged<'_>>,
-    value: &Value,
+    value: &JsonValue,
     own_errors: Vec<HandlerError>,
 ) -> HandlerResult {
     let exchanged = exchanged.unwrap_or(Exchanged { sent: allowed, response: None });
@@ -135,14 +134,14 @@ async fn complete_with_errors(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     Exchanged { sent, response }: Exchanged<'_>,
-    value: &Value,
+    value: &JsonValue,
     own_errors: Vec<HandlerError>,
 ) -> HandlerResult {
-    let shaped = complete_with_rows(execution, &allowed.action().output, value, allowed.selected()).await;
+    let shaped = complete_with_rows(execution, &allowed.action().output, value.node(), allowed.selected()).await;
     let shows = shows_internal(execution);
     // A null that the handler has explained needs no second explanation.
     let is_explained = |path: &[PathSegment]| own_errors.iter().any(|own| own.path.starts_with(path));
-    let is_news = |error: &CompletionError| !(is_explained(&error.path) && is_null_at(value, &error.path));
+    let is_news = |error: &CompletionError| !(is_explained(&error.path) && is_null_at(value.node(), &error.path));
     let misfits: Vec<CompletionError> = shaped.errors.into_iter().filter(is_news).collect();
     let errors = misfits.into_iter().take(execution.snapshot.catalog.limits.max_errors).map(|error| HandlerCallError {
         internal: internal(execution, sent, response, &ShownError::of_shape(&error, allowed.selected()), shows)
@@ -158,10 +157,10 @@ async fn complete_with_errors(
 }
 
 /// Is there nothing, or null, at `path`? Under an alias there is nothing.
-fn is_null_at(value: &Value, path: &[PathSegment]) -> bool {
+fn is_null_at(value: JsonNode<'_>, path: &[PathSegment]) -> bool {
     let found = path.iter().try_fold(value, |value, segment| match segment {
         PathSegment::Field(name) => value.get(name),
-        PathSegment::Index(index) => value.get(index),
+        PathSegment::Index(index) => value.items().nth(*index),
     });
-    found.is_none_or(Value::is_null)
+    found.is_none_or(JsonNode::is_null)
 }

@@ -26,6 +26,7 @@ use crate::handler::field_values::FieldValues;
 use crate::handler::result::{HandlerCallError, HandlerCallErrorCause};
 use crate::handler::row_keys::{CallKeys, FieldKeys, Target};
 use crate::handler::{failure, field_calls};
+use crate::model::json_value::JsonNode;
 use crate::model::response::{Location, PathSegment};
 use crate::model::types::TypeRef;
 use crate::request::rejection::LIMIT_EXCEEDED;
@@ -36,7 +37,7 @@ use crate::runtime::snapshot::Snapshot;
 pub(crate) async fn complete_with_rows(
     execution: &ExecutionContext<'_>,
     ty: &TypeRef,
-    value: &Value,
+    value: JsonNode<'_>,
     selected: &SubSelection,
 ) -> CompletedValue {
     let rules = completion_rules(execution.snapshot);
@@ -280,7 +281,7 @@ impl<'v, 'e> Completions<'v, 'e> {
             let (Some(field), Some(values)) = (self.fields.get(call), self.values.get(call)) else { continue };
             let Some(Selected { selection, .. }) = self.selections.get(completion.selection) else { continue };
             completion.result = match values.values.get(key) {
-                Some(Ok(value)) => Ok(complete_value(&rules, &field.field().ty, value, selection, rows)),
+                Some(Ok(value)) => Ok(complete_value(&rules, &field.field().ty, value.node(), selection, rows)),
                 Some(Err(failure)) => Err(*failure),
                 None => Err(usize::MAX),
             };

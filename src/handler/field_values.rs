@@ -1,12 +1,11 @@
 //! What handlers have for the keys of an extension field, or for several calls: a value or a failure for each.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use crate::action::handler_error::{HandlerError, HandlerResponseError};
 use crate::handler::result::{HandlerCallError, HandlerCallErrorCause, listed};
 use crate::memory::Charge;
+use crate::model::json_value::JsonValue;
 use crate::request::response::ClientHeaders;
 
 /// The values for the keys of an extension field, or for calls that share requests. They are the handler's, not completed
@@ -15,7 +14,7 @@ use crate::request::response::ClientHeaders;
 pub(crate) struct FieldValues<'e> {
     /// For each key, in the order in which they were given: its value, or which of the failures is the reason that there
     /// is none.
-    pub values: Vec<Result<Arc<Value>, usize>>,
+    pub values: Vec<Result<JsonValue, usize>>,
     /// Failed calls, each once, however many keys it was for.
     pub failures: Vec<FieldFailure>,
     /// Errors that the handler gave beside a value, with the index of the key. Their paths start below the field.
@@ -55,9 +54,8 @@ impl<'e> FieldValues<'e> {
     /// Of so many keys. Each is null until it is set.
     #[must_use]
     pub(crate) fn new(count: usize) -> Self {
-        let null = Arc::new(Value::Null);
         Self {
-            values: vec![Ok(null); count],
+            values: vec![Ok(JsonValue::default()); count],
             failures: Vec::new(),
             errors: Vec::new(),
             client_headers: ClientHeaders::new(),
@@ -73,7 +71,7 @@ impl<'e> FieldValues<'e> {
     }
 
     /// The value of the key with this index.
-    pub(crate) fn set(&mut self, key: usize, value: Arc<Value>) {
+    pub(crate) fn set(&mut self, key: usize, value: JsonValue) {
         if let Some(known) = self.values.get_mut(key) {
             *known = Ok(value);
         }

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::action::handler_error::HandlerError;
 use crate::execution::authorize::AuthorizedCall;
 use crate::execution::context::ExecutionContext;
@@ -17,6 +15,7 @@ use crate::handler::field_values::FieldValues;
 use crate::handler::joined_calls::JoinedCall;
 use crate::handler::result::HandlerResult;
 use crate::handler::{before, cached_values};
+use crate::model::json_value::JsonValue;
 
 /// Calls that share requests.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -115,7 +114,7 @@ async fn complete(
     item: usize,
     by: Option<&JoinedCall>,
 ) -> HandlerResult {
-    let value: Option<&Result<Arc<Value>, usize>> = found.values.get(item);
+    let value: Option<&Result<JsonValue, usize>> = found.values.get(item);
     match value {
         Some(Ok(value)) => {
             let own = found.errors.iter().filter(|(index, _)| *index == item);

@@ -1,7 +1,7 @@
 //! Handler calls for several inputs of one action: puts them into as few requests as the action takes, sends these side by
 //! side within its concurrency limit, and reads the value of each input.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
@@ -276,7 +276,7 @@ async fn store(
         return;
     }
     let entries = fills.iter().filter_map(|(fill, element)| match (fill, &element.value) {
-        (Some(fill), Ok(value)) if element.errors.is_empty() => Some((fill, Arc::clone(value))),
+        (Some(fill), Ok(value)) if element.errors.is_empty() => Some((fill, value.clone())),
         _ => None,
     });
     cache_entries::keep(execution, rules, &read_response::client_headers(call, Some(response)), entries.collect())

@@ -1,13 +1,13 @@
 //! A handler call whose response is read but not completed: one call may be for many rows, and others complete its value.
 
-use crate::action::handler_error::{HandlerResponseError, TransportError};
+use crate::action::handler_error::HandlerResponseError;
 use crate::action::handler_response::HandlerResponse;
 use crate::execution::authorize::AuthorizedCall;
 use crate::execution::context::ExecutionContext;
 use crate::handler::failure::{Attempted, CallFailure, ExchangeFacts};
 use crate::handler::{failure, policy, read_response, retry};
 use crate::handler_client::exchange::HandlerHttpResponse;
-use crate::memory::{Charge, tree_bytes};
+use crate::memory::Charge;
 use crate::model::label::Label;
 use crate::telemetry::labels::CallOutcome;
 
@@ -40,10 +40,9 @@ fn read<'e>(execution: &ExecutionContext<'e>, allowed: &AuthorizedCall, attempte
         Ok(response) => response,
         Err(error) => return RawResult { value: Err(error), response: None, facts, charge: Charge::default() },
     };
-    // Many values and errors are held at one time, so that small ones count as well.
-    let (value, charge) = match execution.context.hold(tree_bytes(&response.body)) {
-        Ok(charge) => (read_response::value_of(execution, allowed, &response), charge),
-        Err(_) => (Err(TransportError::NoRoom.into()), Charge::default()),
+    let (value, charge) = match read_response::read_to_keep(execution, allowed, &response) {
+        Ok((value, charge)) => (Ok(value), charge),
+        Err(error) => (Err(error), Charge::default()),
     };
     let length = read_response::make_way_for_json(execution, &mut response);
     execution.context.release(length);

@@ -11,9 +11,10 @@ use crate::execution::context::ExecutionContext;
 use crate::handler::internal_extension::{INTERNAL_BODY_BYTES_MAX, shows_internal};
 use crate::handler::request;
 use crate::handler_client::exchange::HandlerHttpResponse;
-use crate::memory::{Charge, tree_bytes};
+use crate::memory::{Charge, json_value_bytes, tree_bytes};
 use crate::model::action::Action;
 use crate::model::json::parse_strict;
+use crate::model::json_value::JsonValue;
 use crate::request::response::ClientHeaders;
 use crate::runtime::snapshot::Snapshot;
 
@@ -26,12 +27,39 @@ pub(crate) fn read<'e>(
     allowed: &AuthorizedCall,
     response: &HandlerHttpResponse,
 ) -> Result<(HandlerResponse, Charge<'e>), HandlerResponseError> {
-    let tree = if response.body.len() > UNMEASURED_BYTES_MAX { tree_bytes(&response.body) } else { 0 };
-    let charge = execution.context.hold(tree).map_err(|_| TransportError::NoRoom)?;
+    let is_long = response.body.len() > UNMEASURED_BYTES_MAX;
+    let bytes = if is_long { value_bytes(allowed, response) } else { 0 };
+    let charge = execution.context.hold(bytes).map_err(|_| TransportError::NoRoom)?;
     value_of(execution, allowed, response).map(|value| (value, charge))
 }
 
-pub(crate) fn value_of(
+/// The most that the value of a response takes.
+fn value_bytes(allowed: &AuthorizedCall, response: &HandlerHttpResponse) -> usize {
+    match &allowed.action().response_transform {
+        Some(_) if !response.is_value => tree_bytes(&response.body).saturating_add(json_value_bytes(&response.body)),
+        _ => json_value_bytes(&response.body),
+    }
+}
+
+/// The same for a value of which many are held at one time, so that short ones count as well: what they take is known once
+/// they are read.
+///
+/// # Errors
+/// [`HandlerResponseError`].
+pub(crate) fn read_to_keep<'e>(
+    execution: &ExecutionContext<'e>,
+    allowed: &AuthorizedCall,
+    response: &HandlerHttpResponse,
+) -> Result<(HandlerResponse, Charge<'e>), HandlerResponseError> {
+    let (value, charge) = read(execution, allowed, response)?;
+    if response.body.len() > UNMEASURED_BYTES_MAX {
+        return Ok((value, charge));
+    }
+    let charge = execution.context.hold(value.value.bytes()).map_err(|_| TransportError::NoRoom)?;
+    Ok((value, charge))
+}
+
+fn value_of(
     execution: &ExecutionContext<'_>,
     allowed: &AuthorizedCall,
     response: &HandlerHttpResponse,
@@ -39,10 +67,10 @@ pub(crate) fn value_of(
     let status = response.status.as_u16();
     let rules = read_rules(execution.snapshot, allowed.action());
     if response.is_value {
-        return handler_response::read(ReadRules { is_envelope: false, ..rules }, status, &response.body);
+        return handler_response::read(ReadRules { is_envelope: false, ..rules }, status, response.body.clone());
     }
     let Some(transform) = &allowed.action().response_transform else {
-        return handler_response::read(rules, status, &response.body);
+        return handler_response::read(rules, status, response.body.clone());
     };
     let payload = request::payload(execution, allowed)?;
     let lookup = request::lookup(execution, allowed, &payload);
@@ -50,7 +78,7 @@ pub(crate) fn value_of(
     let body = parse_strict(&response.body).unwrap_or_default();
     let value =
         transform::response(transform, &lookup, status, body).map_err(HandlerResponseError::ResponseTransform)?;
-    handler_response::classify(rules, status, value)
+    handler_response::classify(rules, status, JsonValue::from(&value))
 }
 
 /// How responses of an action's handler are read.

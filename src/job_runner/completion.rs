@@ -9,6 +9,7 @@ use crate::job_runner::run_job::{digest_of, error_list_json, fit};
 use crate::jobs::job::{Job, Outcome, error_json};
 use crate::jobs::store;
 use crate::model::json::parse_strict;
+use crate::model::json_value::JsonValue;
 use crate::model::label::Label;
 use crate::runtime::services::Services;
 use crate::telemetry::labels::AttemptOutcome;
@@ -90,6 +91,7 @@ fn outcome(services: &Services, job: &Job, report: &JobCompletion<'_>) -> Result
     let snapshot = services.snapshot.load();
     let value =
         parse_strict(report.body).map_err(|error| JobCompletionError::Unfit(format!("this is not JSON: {error}")))?;
+    let value = JsonValue::from(&value);
     let action = snapshot.catalog.schema.actions.values().find(|action| action.is_async && action.name == job.action);
     let Some(action) = action else {
         let gone = error_json("action-not-found", "the action does not exist any more", None);

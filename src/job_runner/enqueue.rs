@@ -19,6 +19,7 @@ use crate::handler::{before, policy};
 use crate::jobs::job::{Job, NewJob, Status};
 use crate::model::action::{ADMIN_ROLE, Action};
 use crate::model::error_kind::ErrorKind;
+use crate::model::json_value::JsonValue;
 use crate::model::label::Label;
 use crate::model::response::PathSegment;
 use crate::protocol::header_json;
@@ -165,11 +166,11 @@ async fn render(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall, job:
             "created_at" => Value::from(job.created_at.as_str()).to_string(),
             "errors" => errors(job, execution.session),
             OUTPUT => {
-                let value = job.response.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+                let value = job.response.as_deref().and_then(|text| JsonValue::parse(text.to_owned().into()).ok());
                 let value = value.unwrap_or_default();
                 // There is none until the call has ended, so that it is nullable whatever the action's type says.
                 let ty = allowed.action().output.nullable();
-                let mut shaped = complete_with_rows(execution, ty, &value, &field.selected).await;
+                let mut shaped = complete_with_rows(execution, ty, value.node(), &field.selected).await;
                 let place = PathSegment::Field(field.response_name.clone());
                 shaped.errors.iter_mut().for_each(|error| error.path.insert(0, place.clone()));
                 outcome.add_shape_errors(shaped.errors, execution.snapshot.catalog.limits.max_errors);

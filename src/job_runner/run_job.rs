@@ -31,6 +31,7 @@ use crate::memory::MemoryOwner;
 use crate::model::action::{Action, OperationKind};
 use crate::model::error_kind::ErrorKind;
 use crate::model::json::parse_strict;
+use crate::model::json_value::JsonValue;
 use crate::model::label::Label;
 use crate::model::request::{Caller, GraphqlRequest};
 use crate::model::response::Dialect;
@@ -230,10 +231,10 @@ fn fail(running: &ExecutionContext<'_>, allowed: &AuthorizedCall, found: &CallFa
 ///
 /// # Errors
 /// The first thing that does not fit.
-pub(crate) fn fit(snapshot: &Snapshot, action: &Action, value: &Value) -> Result<String, CompletionError> {
+pub(crate) fn fit(snapshot: &Snapshot, action: &Action, value: &JsonValue) -> Result<String, CompletionError> {
     let rules = completion_rules(snapshot);
     let mut no_keys = RowKeys::default();
-    let mut shaped = complete_value(&rules, &action.output, value, &SubSelection::all(), &mut no_keys);
+    let mut shaped = complete_value(&rules, &action.output, value.node(), &SubSelection::all(), &mut no_keys);
     match shaped.errors.is_empty() {
         true => Ok(shaped.json),
         false => Err(shaped.errors.swap_remove(0)),

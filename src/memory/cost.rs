@@ -1,4 +1,4 @@
-//! The memory cost of JSON once it is a tree of values.
+//! The memory cost of JSON once it is read.
 
 use crate::model::json::{Measure, measure};
 
@@ -8,6 +8,10 @@ const CONTAINER_BYTES: usize = 256;
 
 /// Bytes of an element of a list, or of a key with its value. Measured likewise with three million numbers: 55.
 const ELEMENT_BYTES: usize = 64;
+
+/// Bytes of the positions of an element or a member in a [`JsonValue`](crate::model::json_value::JsonValue), whose list of positions
+/// has up to twice the room that it needs.
+const POSITION_BYTES: usize = 64;
 
 /// An estimate of the bytes that a JSON text takes as a tree of values; the text comes on top.
 #[must_use]
@@ -19,4 +23,11 @@ pub(crate) fn tree_bytes(json: &[u8]) -> usize {
         .saturating_mul(CONTAINER_BYTES)
         .saturating_add(elements.saturating_mul(ELEMENT_BYTES))
         .saturating_add(bytes)
+}
+
+/// The most that a JSON text takes as a `JsonValue`, which has the text in it.
+#[must_use]
+pub(crate) fn json_value_bytes(json: &[u8]) -> usize {
+    let Measure { bytes, elements, .. } = measure(json, usize::MAX).unwrap_or_default();
+    elements.saturating_add(1).saturating_mul(POSITION_BYTES).saturating_add(bytes)
 }

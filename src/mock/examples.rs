@@ -11,6 +11,7 @@ use crate::config::yaml::{Data, Fields, Node, parse};
 use crate::graphql::selection::SubSelection;
 use crate::graphql::suggestions::did_you_mean;
 use crate::model::action::{Action, ActionSchema};
+use crate::model::json_value::JsonValue;
 use crate::model::response::{Dialect, PathSegment};
 use crate::model::source::{Diagnostic, Source};
 
@@ -138,8 +139,8 @@ fn read_error(node: &Node, diagnostics: &mut Vec<Diagnostic>) -> Option<ExampleO
 /// The completion of a response, whose errors stand at the values that do not fit.
 fn check_value(node: &Node, schema: &ActionSchema, action: &Action, diagnostics: &mut Vec<Diagnostic>) {
     let rules = CompletionRules { types: &schema.types, dialect: Dialect::Standard, max_list_length: usize::MAX };
-    let completed =
-        complete_value(&rules, &action.output, &node.to_json(), &SubSelection::all(), &mut RowKeys::default());
+    let value = JsonValue::from(&node.to_json());
+    let completed = complete_value(&rules, &action.output, value.node(), &SubSelection::all(), &mut RowKeys::default());
     for error in completed.errors {
         let help = format!("action \"{}\" returns {}; correct the value", action.name, action.output);
         node_at(node, &error.path).reject(error.expectation(), &help, diagnostics);

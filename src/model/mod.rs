@@ -9,6 +9,8 @@ pub mod error_kind;
 pub mod excerpt;
 pub mod extension_field;
 pub mod json;
+mod json_tape;
+pub mod json_value;
 pub mod label;
 pub mod limits;
 pub mod min_rate;

@@ -136,13 +136,13 @@ fn after_colon(bytes: &[u8], at: usize) -> Option<usize> {
     (*bytes.get(colon)? == b':').then(|| skip_space(bytes, colon + 1))
 }
 
-fn literal_end(bytes: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
+pub(crate) fn literal_end(bytes: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
     let end = at + literal.len();
     (bytes.get(at..end)? == literal).then_some(end)
 }
 
 /// [Numbers](https://www.rfc-editor.org/rfc/rfc8259#section-6).
-fn number_end(bytes: &[u8], start: usize) -> Option<usize> {
+pub(crate) fn number_end(bytes: &[u8], start: usize) -> Option<usize> {
     let mut at = start + usize::from(bytes.get(start) == Some(&b'-'));
     at = match bytes.get(at)? {
         b'0' => at + 1,
@@ -172,7 +172,7 @@ fn some_digits_end(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 /// After the closing quote of the string that begins at `start`.
-fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
+pub(crate) fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     if *bytes.get(start)? != b'"' {
         return None;
     }

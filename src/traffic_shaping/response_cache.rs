@@ -10,9 +10,10 @@ use dashmap::mapref::entry::Entry;
 use http::header::{HeaderName, HeaderValue};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::model::json_value::JsonValue;
 
 /// Everything that a response depends on. Only its digest is kept, for some of it may be a credential.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,10 +49,10 @@ impl Key {
 #[derive(Debug)]
 pub(crate) struct CachedResponse {
     /// The handler's value.
-    pub value: Arc<Value>,
+    pub value: JsonValue,
     /// What of its headers is for clients.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Bytes of the value as JSON.
+    /// Bytes of the value.
     pub bytes: usize,
     fresh_until: Instant,
     stale_until: Instant,
@@ -63,13 +64,14 @@ impl CachedResponse {
     /// Good for `fresh`, and after that for `stale` while another is fetched.
     #[must_use]
     pub(crate) fn new(
-        value: Arc<Value>,
+        value: &JsonValue,
         headers: Vec<(HeaderName, HeaderValue)>,
         fresh: Duration,
         stale: Duration,
     ) -> Self {
         let now = Instant::now();
-        let bytes = value.to_string().len();
+        let value = value.detached();
+        let bytes = value.bytes();
         let fresh_until = now + fresh;
         Self { value, headers, bytes, fresh_until, stale_until: fresh_until + stale, expires: fresh_until }
     }
@@ -157,8 +159,7 @@ struct ByBytes;
 
 impl Weighter<Key, Arc<CachedResponse>> for ByBytes {
     fn weight(&self, _: &Key, kept: &Arc<CachedResponse>) -> u64 {
-        // A tree of values was seen to take four times its text.
-        512 + 4 * kept.bytes as u64
+        512 + kept.bytes as u64
     }
 }
 
@@ -249,7 +250,7 @@ mod tests {
     }
 
     fn kept(number: u64) -> Arc<CachedResponse> {
-        Arc::new(CachedResponse::new(json!(number).into(), Vec::new(), 10 * SECOND, 5 * SECOND))
+        Arc::new(CachedResponse::new(&JsonValue::from(&json!(number)), Vec::new(), 10 * SECOND, 5 * SECOND))
     }
 
     fn describe(found: &CacheLookup) -> String {

@@ -39,6 +39,7 @@ use pillion::kriti::{TemplateError, parse};
 use pillion::model::action::{ActionSchema, ConfiguredHeader, Handler, HeaderRules, WrittenValue};
 use pillion::model::extension_field::{ArgumentTemplate, ExtensionField};
 use pillion::model::json::{RawObject, parse_strict};
+use pillion::model::json_value::JsonValue;
 use pillion::model::limits::Limits;
 use pillion::model::response::Dialect;
 use pillion::model::secret::Secret;
@@ -232,9 +233,9 @@ fn shapes(case: &Value) -> String {
     let call = plan.calls.first().expect("an action call");
     let selected = selected(case, &document, operation, &schema, call);
     let dialect = if case["dialect"] == "hasura" { Dialect::Hasura } else { Dialect::Standard };
-    let value = parse_strict(text(case, "answer").as_bytes()).expect("JSON");
+    let value = JsonValue::parse(text(case, "answer").to_owned().into()).expect("JSON");
     let rules = CompletionRules { types: &schema.types, dialect, max_list_length: 1000 };
-    shown(complete_value(&rules, &call.action.output, &value, &selected, &mut RowKeys::default()))
+    shown(complete_value(&rules, &call.action.output, value.node(), &selected, &mut RowKeys::default()))
 }
 
 fn selected(
@@ -270,9 +271,10 @@ fn relationships(case: &Value) -> String {
     let call = plan.calls.first().expect("an action call");
     let selected = selected(case, &document, operation, &schema, call);
     let dialect = if case["dialect"] == "hasura" { Dialect::Hasura } else { Dialect::Standard };
-    let value = parse_strict(text(case, "answer").as_bytes()).expect("JSON");
+    let value = JsonValue::parse(text(case, "answer").to_owned().into()).expect("JSON");
     let rules = CompletionRules { types: &schema.types, dialect, max_list_length: 1000 };
-    let shape_with = |rows: &mut dyn RowSource| complete_value(&rules, &call.action.output, &value, &selected, rows);
+    let shape_with =
+        |rows: &mut dyn RowSource| complete_value(&rules, &call.action.output, value.node(), &selected, rows);
     let mut wanted = RowKeys::default();
     drop(shape_with(&mut wanted));
     let mut lines = Vec::new();
@@ -318,10 +320,10 @@ fn batches(case: &Value) -> String {
         Some(field) => BatchTarget::Keys { field, keys: &keys },
         None => BatchTarget::Inputs(case["inputs"].as_u64().expect("a number").try_into().expect("a number")),
     };
-    let read = handler_response::read(rules, status, text(case, "body").as_bytes());
+    let read = handler_response::read(rules, status, text(case, "body").to_owned().into());
     let shown = |element: BatchElement| match (element.value, element.errors.as_slice()) {
-        (Ok(value), []) => value.as_ref().clone(),
-        (Ok(value), errors) => json!({ "value": *value, "errors": shown_errors(errors) }),
+        (Ok(value), []) => value.node().to_tree(),
+        (Ok(value), errors) => json!({ "value": value.node().to_tree(), "errors": shown_errors(errors) }),
         (Err(error), _) => json!({ "error": shown_errors(&[error])[0] }),
     };
     match read.and_then(|response| read_batch(response, target)) {
@@ -334,9 +336,9 @@ fn batches(case: &Value) -> String {
 fn responses(case: &Value) -> String {
     let status = u16::try_from(case["status"].as_u64().unwrap_or(200)).expect("a status");
     let rules = ReadRules { is_envelope: case["envelope"] == "graphql", max_errors: 3 };
-    match handler_response::read(rules, status, text(case, "body").as_bytes()) {
+    match handler_response::read(rules, status, text(case, "body").to_owned().into()) {
         Ok(HandlerResponse { value, errors }) if errors.is_empty() => value.to_string(),
-        Ok(HandlerResponse { value, errors }) => json!({ "data": value, "errors": shown_errors(&errors) }).to_string(),
+        Ok(HandlerResponse { value, errors }) => format!(r#"{{"data":{value},"errors":{}}}"#, shown_errors(&errors)),
         Err(HandlerResponseError::RejectedWithList(errors)) => json!({ "errors": shown_errors(&errors) }).to_string(),
         Err(HandlerResponseError::Rejected { message, extensions }) => {
             json!({ "message": message, "extensions": extensions.shown(Dialect::Hasura) }).to_string()
