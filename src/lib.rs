@@ -119,7 +119,7 @@ pub mod internals {
     pub use crate::handler::cache_key::Dependencies;
     pub use crate::http_client::TransportFault;
     pub use crate::http_client::connection::Connection;
-    pub use crate::jobs::job::{Claim, Filter, NewJob, Of, Outcome, Requeued, Status};
+    pub use crate::jobs::job::{Claim, Filter, NewJob, Outcome, Requeued, Status};
     pub use crate::jobs::postgres::PostgresStore;
     pub use crate::jobs::sqlite::SqliteStore;
     pub use crate::jobs::store::{JobStore, PURGE_MAX};

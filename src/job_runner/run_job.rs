@@ -80,6 +80,7 @@ pub(super) async fn run(services: &Arc<Services>, jobs: &Jobs, job: &Job, lost: 
             return;
         }
     };
+    services.running_jobs.call_ended(id);
     let label = match &next {
         Next::End(Outcome::Completed(_)) => AttemptOutcome::Completed,
         Next::End(Outcome::Failed(_)) => AttemptOutcome::Error,

@@ -1,7 +1,7 @@
 //! The job worker: stores what was accepted, claims and runs jobs, renews their leases, and cares for the store.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::job_runner::claim_jobs::claim_and_run;
 use crate::jobs::Jobs;
@@ -15,6 +15,9 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// How often to look for timed-out jobs, and to count.
 const CARE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Care takes at most one part in so many of the time: what it counts may be millions of jobs.
+const CARE_SHARE: u32 = 20;
 
 /// Rounds of care between two looks for ended calls that are too many: to find the oldest costs a walk over all others.
 const COUNT_ROUNDS: u64 = 30;
@@ -72,6 +75,7 @@ async fn care(services: &Arc<Services>, jobs: &Jobs) {
     let never_reported = error_json("expired", "the handler did not report its result in time", None);
     let old = Filter { older_than: Some(services.configured().settings.jobs.keep), ..Filter::default() };
     for round in 0_u64.. {
+        let began = Instant::now();
         let cared = async {
             jobs.log.expire(&too_late, &never_reported).await?;
             while jobs.log.purge(&old, true, PURGE_MAX as usize).await? == u64::from(PURGE_MAX) {}
@@ -102,7 +106,7 @@ async fn care(services: &Arc<Services>, jobs: &Jobs) {
                 }
             }
         }
-        tokio::time::sleep(CARE_INTERVAL).await;
+        tokio::time::sleep(CARE_INTERVAL.max(began.elapsed() * CARE_SHARE)).await;
     }
 }
 

@@ -140,17 +140,8 @@ pub struct Claim {
     pub limit: usize,
     /// For how long they are its own, unless it renews them.
     pub lease: Duration,
-    /// Whose.
-    pub of: Of,
-}
-
-/// The actions whose jobs a worker requests.
-#[derive(Clone, Debug)]
-pub enum Of {
-    /// This action's.
-    Action(String),
-    /// Those of all actions but these. It takes a walk over all calls that wait.
-    AllBut(Vec<String>),
+    /// Of which action.
+    pub action: String,
 }
 
 /// A filter of jobs to list or to change.

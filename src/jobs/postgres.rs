@@ -10,7 +10,7 @@ use tokio_postgres::{AsyncMessage, Client, Row};
 use uuid::Uuid;
 
 use crate::jobs::finished_together::{Finished, FinishedTogether};
-use crate::jobs::job::{Claim, Count, Filter, Job, NewJob, Of, Outcome, Requeued, Status, TokenDigest};
+use crate::jobs::job::{Claim, Count, Filter, Job, NewJob, Outcome, Requeued, Status, TokenDigest};
 use crate::jobs::store::{JobStore, PURGE_MAX, StoreError};
 use crate::postgres::{Database, DatabaseError, Parameter, in_time, typed};
 
@@ -168,7 +168,27 @@ impl PostgresStore {
 
     async fn jobs(&self, sql: &str, values: Values<'_>) -> Result<Vec<Job>, StoreError> {
         let rows = self.with(async |client| in_time(client.query_typed(sql, values)).await).await?;
-        rows.iter().map(|row| read(row).map_err(|error| DatabaseError::from(error).into())).collect()
+        read_all(&rows, read)
+    }
+
+    /// Runs a statement that reads what is due in the order of the index on it, and stops when it has enough. PostgreSQL plans by
+    /// statistics, which are out of date whenever many jobs have come or gone, and then it may read and sort all that wait. The
+    /// three parts are sent in this order, because each is sent when it is first polled, and are one journey.
+    async fn along_the_index(&self, sql: &str, values: Values<'_>) -> Result<Vec<Row>, StoreError> {
+        const BEGIN: &str =
+            "begin; set local enable_sort = off; set local enable_bitmapscan = off; set local enable_seqscan = off";
+        let in_order = async |client: &Client| {
+            let all = async {
+                tokio::try_join!(
+                    biased;
+                    client.batch_execute(BEGIN),
+                    client.query_typed(sql, values),
+                    client.batch_execute("commit"),
+                )
+            };
+            in_time(all).await.map(|(_, rows, _)| rows)
+        };
+        self.with(in_order).await
     }
 
     /// Wakes `new` whenever any replica has something to do, and notifies `ended` of ended jobs. Ends with the
@@ -240,6 +260,10 @@ fn read(row: &Row) -> Result<Job, tokio_postgres::Error> {
         fencing_token: row.try_get(11)?,
         lost_leases: row.try_get(12)?,
     })
+}
+
+fn read_all<T>(rows: &[Row], read: fn(&Row) -> Result<T, tokio_postgres::Error>) -> Result<Vec<T>, StoreError> {
+    rows.iter().map(|row| read(row).map_err(|error| DatabaseError::from(error).into())).collect()
 }
 
 fn seconds(duration: Duration) -> f64 {
@@ -314,19 +338,15 @@ impl JobStore for PostgresStore {
     async fn ended_of(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
         let sql = "select id from pillion.action_log where id = any ($1) and status in ('completed', 'error')";
         let rows = self.with(async |client| in_time(client.query_typed(sql, &[typed(&ids)])).await).await?;
-        rows.iter().map(|row| row.try_get(0).map_err(|error| DatabaseError::from(error).into())).collect()
+        read_all(&rows, |row| row.try_get(0))
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<Job>, StoreError> {
-        let (of, names) = match &claim.of {
-            Of::Action(name) => ("= $3", typed(name)),
-            Of::AllBut(names) => ("<> all ($3::text[])", typed(names)),
-        };
         let sql = format!(
             "with due as (select id from pillion.action_log where status in ('created', 'processing') \
              and run_after <= clock_timestamp() and (status = 'created' or lease_until <= clock_timestamp()) \
              and completion_digest is null and expires_at > clock_timestamp() \
-             and action_name {of} \
+             and action_name = $3 \
              order by created_at limit $1 for update skip locked) \
              update pillion.action_log as log set status = 'processing', attempts = attempts + 1, \
              fencing_token = fencing_token + 1, lost_leases = lost_leases + (status = 'processing')::int, \
@@ -334,10 +354,20 @@ impl JobStore for PostgresStore {
              returning log.{COLUMNS}"
         );
         let (limit, lease) = (rows(claim.limit), seconds(claim.lease));
-        let values: Values<'_> = &[typed(&limit), typed(&lease), names];
-        let mut jobs = self.jobs(&sql, values).await?;
+        let rows = self.along_the_index(&sql, &[typed(&limit), typed(&lease), typed(&claim.action)]).await?;
+        let mut jobs = read_all(&rows, read)?;
         jobs.sort_by(|one, other| one.created_at.cmp(&other.created_at));
         Ok(jobs)
+    }
+
+    async fn pending_actions(&self) -> Result<Vec<String>, StoreError> {
+        // From name to name, however many jobs each has.
+        let sql = "with recursive pending (name) as ((select action_name from pillion.action_log \
+                   where status in ('created', 'processing') order by action_name limit 1) union all \
+                   select (select action_name from pillion.action_log where status in ('created', 'processing') \
+                   and action_name > pending.name order by action_name limit 1) from pending where pending.name is not null) \
+                   select name from pending where name is not null";
+        read_all(&self.along_the_index(sql, &[]).await?, |row| row.try_get(0))
     }
 
     async fn renew(&self, held: &[(Uuid, i32)], lease: Duration) -> Result<Vec<Uuid>, StoreError> {
@@ -354,12 +384,14 @@ impl JobStore for PostgresStore {
                 in_time(client.query_typed(sql, &[typed(&ids), typed(&fencing_tokens), typed(&seconds(lease))])).await
             })
             .await?;
-        rows.iter().map(|row| row.try_get(0).map_err(|error| DatabaseError::from(error).into())).collect()
+        read_all(&rows, |row| row.try_get(0))
     }
 
     async fn finish(&self, id: Uuid, fencing_token: i32, outcome: &Outcome) -> Result<bool, StoreError> {
         let mut stored = self.finished.add(Finished { id, fencing_token, outcome: outcome.clone() });
         let _turn = self.finished.turn.lock().await;
+        // Others whose handlers have responded at the same moment come first, and are stored with it.
+        tokio::task::yield_now().await;
         loop {
             // Who had the turn before may have stored it.
             match stored.try_recv() {
@@ -499,6 +531,6 @@ impl JobStore for PostgresStore {
                 bytes: row.try_get(4)?,
             })
         };
-        rows.iter().map(|row| read(row).map_err(|error| DatabaseError::from(error).into())).collect()
+        read_all(&rows, read)
     }
 }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::jobs::clock::Clock;
 use crate::jobs::group_commit::{CHANGES_MAX, Change, Changed, Work, commit_together};
-use crate::jobs::job::{Claim, Count, Filter, Job, NewJob, Of, Outcome, Requeued, Status, TokenDigest};
+use crate::jobs::job::{Claim, Count, Filter, Job, NewJob, Outcome, Requeued, Status, TokenDigest};
 use crate::jobs::store::{JobStore, PURGE_MAX, StoreError};
 
 /// The edition of the table that this program writes.
@@ -374,30 +374,34 @@ impl JobStore for SqliteStore {
     async fn claim(&self, claim: &Claim) -> Result<Vec<Job>, StoreError> {
         let (claim, clock) = (claim.clone(), self.clock);
         self.apply(move |connection| {
-            let (of, names) = match claim.of {
-                Of::Action(name) => ("= ?4".to_owned(), vec![name]),
-                Of::AllBut(names) => {
-                    let marks: Vec<String> = (4..4 + names.len()).map(|number| format!("?{number}")).collect();
-                    (format!("not in ({})", marks.join(", ")), names)
-                }
-            };
             let sql = format!(
                 "update action_log set lost_leases = lost_leases + (status = 'processing'), status = 'processing', \
                  attempts = attempts + 1, fencing_token = fencing_token + 1, lease_until = ?2 \
                  where id in (select id from action_log where status in ('created', 'processing') \
                  and run_after <= ?1 and (status = 'created' or lease_until <= ?1) and completion_digest is null \
-                 and expires_at > ?1 and action_name {of} order by created_at limit ?3) \
+                 and expires_at > ?1 and action_name = ?4 order by created_at limit ?3) \
                  returning {COLUMNS}"
             );
             let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
-            let mut values: Vec<Box<dyn rusqlite::ToSql>> =
-                vec![Box::new(clock.now()), Box::new(clock.after(claim.lease)), Box::new(limit)];
-            values.extend(names.into_iter().map(|name| Box::new(name) as Box<dyn rusqlite::ToSql>));
+            let values = (clock.now(), clock.after(claim.lease), limit, claim.action);
             let mut statement = connection.prepare_cached(&sql)?;
-            let mut jobs =
-                statement.query_map(params_from_iter(values), read)?.collect::<rusqlite::Result<Vec<Job>>>()?;
+            let mut jobs = statement.query_map(values, read)?.collect::<rusqlite::Result<Vec<Job>>>()?;
             jobs.sort_by(|one, other| one.created_at.cmp(&other.created_at));
             Ok(jobs)
+        })
+        .await
+    }
+
+    async fn pending_actions(&self) -> Result<Vec<String>, StoreError> {
+        // From name to name along the index, however many jobs each has.
+        let sql = "with recursive pending (name) as (select min(action_name) from action_log \
+                   where status in ('created', 'processing') union all \
+                   select (select min(action_name) from action_log where status in ('created', 'processing') \
+                   and action_name > pending.name) from pending where pending.name is not null) \
+                   select name from pending where name is not null";
+        self.alone(move |connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            statement.query_map((), |row| row.get(0))?.collect()
         })
         .await
     }

@@ -49,6 +49,9 @@ pub trait JobStore: Send + Sync {
     /// token. Each attempt is counted here, so that one which takes the worker with it counts as well.
     async fn claim(&self, claim: &Claim) -> Result<Vec<Job>, StoreError>;
 
+    /// The actions that have jobs which have not ended.
+    async fn pending_actions(&self) -> Result<Vec<String>, StoreError>;
+
     /// Keeps jobs for longer, each by its id and fencing token. Gives those whose token is still the last one.
     async fn renew(&self, held: &[(Uuid, i32)], lease: Duration) -> Result<Vec<Uuid>, StoreError>;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pillion::config::settings::DatabaseSettings;
-use pillion::internals::{Claim, Database, JobStore, NewJob, Of, Outcome, PostgresStore};
+use pillion::internals::{Claim, Database, JobStore, NewJob, Outcome, PostgresStore};
 use pillion::model::secret::Secret;
 use pillion_test_support::engines::Engines;
 use pillion_test_support::pgbouncer::PgBouncer;
@@ -44,7 +44,7 @@ fn connections_of_the_server_are_shared(engines: &Engines) {
                 let (payload, headers, session) = (text(), text(), text());
                 let job = NewJob { id: Uuid::new_v4(), action: "a".into(), payload, headers, session, lifetime: HOUR };
                 store.insert(std::slice::from_ref(&job)).await.expect("stored");
-                let claim = Claim { limit: 1, lease: HOUR, of: Of::Action("a".into()) };
+                let claim = Claim { limit: 1, lease: HOUR, action: "a".into() };
                 let claimed = store.claim(&claim).await.expect("claimed");
                 for job in &claimed {
                     let held = [(job.id, job.fencing_token)];
