@@ -31,6 +31,8 @@ pub enum Format {
     RateLimit,
     /// The job store's URL.
     JobStore,
+    /// The address of Redis; see [`crate::model::redis_address`].
+    Redis,
     /// Failures after which a job is retried.
     RetryOn,
     /// Visible characters of ASCII.
@@ -96,6 +98,20 @@ macro_rules! v6 {
 macro_rules! host {
     () => {
         concat!("([A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*|\\[(", v6!(), ")\\])")
+    };
+}
+
+/// A host with or without a port.
+macro_rules! node {
+    () => {
+        concat!(host!(), "(:0*[1-9][0-9]{0,4})?")
+    };
+}
+
+/// Several, with commas between.
+macro_rules! nodes {
+    () => {
+        concat!(node!(), "(,", node!(), ")*")
     };
 }
 
@@ -194,6 +210,15 @@ impl Format {
                 )
             }
             Self::JobStore => "^(sqlite://.+|postgres(ql)?://.*)$",
+            Self::Redis => concat!(
+                "^((rediss?|valkeys?)://([^/?#\\s]*@)?",
+                node!(),
+                "(/[0-9]{0,5}/*)?(\\?\\S*)?|(rediss?|valkeys?)\\+cluster://([^/?#]*@)?",
+                nodes!(),
+                "(/0?/*)?|(rediss?|valkeys?)\\+sentinel://([^/?#]*@)?",
+                nodes!(),
+                "/[^/?#@]+(/[0-9]{1,5})?/*|((rediss?|valkeys?)\\+)?unix://[^?#\\s]*/\\S+)$"
+            ),
             Self::RetryOn => "^\\s*(connection|timeout|5xx|429)\\s*(,\\s*(connection|timeout|5xx|429)\\s*)*$",
             Self::Token => "^[!-~]+$",
             Self::Ratio => "^(0+(\\.[0-9]*)?|0*\\.[0-9]+|0*1(\\.0*)?)$",

@@ -20,5 +20,10 @@ pub(crate) fn read(values: &Values, diagnostics: &mut Vec<Diagnostic>) -> Option
             values.reject(key, "redis.url names no Sentinel", help, diagnostics);
         }
     }
-    Some(address)
+    let tls_ca_file = values.text("redis.tls_ca_file");
+    if !address.is_tls && tls_ca_file.is_some() {
+        let help = "write rediss in place of redis in redis.url, or remove this";
+        values.reject("redis.tls_ca_file", "redis.url is not for TLS", help, diagnostics);
+    }
+    Some(RedisAddress { tls_ca_file, ..address })
 }

@@ -23,6 +23,8 @@ pub struct RedisAddress {
     pub nodes: Vec<RedisNode>,
     /// Is everything reached by TLS?
     pub is_tls: bool,
+    /// The file of those who certify it, in place of the system's.
+    pub tls_ca_file: Option<String>,
     /// Who logs in to Redis, which is not who logs in to Sentinel.
     pub login: RedisLogin,
 }
@@ -149,7 +151,7 @@ fn server(text: &str, is_tls: bool) -> Result<RedisAddress, AddressError> {
     let node = RedisNode { host: host.trim_matches(['[', ']']).to_owned(), port: url.port().unwrap_or(PORT) };
     let deployment = RedisDeployment::Server(Secret::new(text.to_owned()));
     // Its login is in its address.
-    Ok(RedisAddress { deployment, nodes: vec![node], is_tls, login: RedisLogin::default() })
+    Ok(RedisAddress { deployment, nodes: vec![node], is_tls, tls_ca_file: None, login: RedisLogin::default() })
 }
 
 fn server_at_socket(text: &str) -> Result<RedisAddress, AddressError> {
@@ -158,7 +160,7 @@ fn server_at_socket(text: &str) -> Result<RedisAddress, AddressError> {
         return Err(wrong("the path of the socket is missing", "write redis+unix:///run/redis.sock"));
     }
     let deployment = RedisDeployment::Server(Secret::new(text.to_owned()));
-    Ok(RedisAddress { deployment, nodes: Vec::new(), is_tls: false, login: RedisLogin::default() })
+    Ok(RedisAddress { deployment, nodes: Vec::new(), is_tls: false, tls_ca_file: None, login: RedisLogin::default() })
 }
 
 fn cluster(rest: &str, is_tls: bool) -> Result<RedisAddress, AddressError> {
@@ -167,7 +169,7 @@ fn cluster(rest: &str, is_tls: bool) -> Result<RedisAddress, AddressError> {
         return Err(wrong("a Redis Cluster has no database but 0", CLUSTER_HELP));
     }
     let (login, nodes) = login_and_nodes(authority, PORT, CLUSTER_HELP)?;
-    Ok(RedisAddress { deployment: RedisDeployment::Cluster, nodes, is_tls, login })
+    Ok(RedisAddress { deployment: RedisDeployment::Cluster, nodes, is_tls, tls_ca_file: None, login })
 }
 
 fn sentinels(rest: &str, is_tls: bool, sentinel: RedisLogin) -> Result<RedisAddress, AddressError> {
@@ -178,7 +180,7 @@ fn sentinels(rest: &str, is_tls: bool, sentinel: RedisLogin) -> Result<RedisAddr
     let database = database(number, SENTINEL_HELP)?;
     let (login, nodes) = login_and_nodes(authority, SENTINEL_PORT, SENTINEL_HELP)?;
     let deployment = RedisDeployment::Sentinel { master, database, login: sentinel };
-    Ok(RedisAddress { deployment, nodes, is_tls, login })
+    Ok(RedisAddress { deployment, nodes, is_tls, tls_ca_file: None, login })
 }
 
 /// Login and hosts, and the path without slashes around it.

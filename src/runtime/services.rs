@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use crate::config::load::Loaded;
 use crate::config::settings::Settings;
 use crate::handler_client::stand_in::HandlerStandIn;
+use crate::http_client::tls::ca_certificates;
 use crate::jobs::Jobs;
 use crate::memory::Budget;
 use crate::model::action::ActionSchema;
@@ -264,7 +265,12 @@ impl Slots {
 
 impl TrafficStores {
     fn new(settings: &Settings) -> Result<Self, String> {
-        let redis = settings.redis.as_ref().map(RedisStore::new).transpose()?;
+        let redis = settings.redis.as_ref().map(|address| {
+            let file = address.tls_ca_file.as_deref();
+            let authorities = file.map(|file| ca_certificates(file, "redis.tls_ca_file")).transpose()?;
+            RedisStore::new(address, authorities)
+        });
+        let redis = redis.transpose()?;
         Ok(Self { responses: Arc::new(ResponseCache::new(settings.handlers.response_cache_size)), redis })
     }
 }

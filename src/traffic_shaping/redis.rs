@@ -38,12 +38,12 @@ const CLUSTER_QUIET: Duration = Duration::from_secs(1);
 const KEYS_AT_ONCE: usize = 256;
 
 impl RedisStore {
-    /// Nothing is connected yet.
+    /// Nothing is connected yet. `authorities` are certificates in place of the system's, PEM.
     ///
     /// # Errors
     /// When the address is invalid. The message leaves it out, because it may hold a password.
-    pub(crate) fn new(address: &RedisAddress) -> Result<Self, String> {
-        let connector = RedisConnector::new(address);
+    pub(crate) fn new(address: &RedisAddress, authorities: Option<Vec<u8>>) -> Result<Self, String> {
+        let connector = RedisConnector::new(address, authorities);
         let connector = connector.map_err(|_| "redis.url: this is not an address of Redis".to_owned())?;
         let server = Dependency::new(
             "Redis unavailable: shared rate limits and cached responses do without it",

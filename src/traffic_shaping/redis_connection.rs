@@ -8,7 +8,7 @@ use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisFuture,
-    RedisResult, TlsMode, Value,
+    RedisResult, TlsCertificates, TlsMode, Value,
 };
 
 use crate::model::redis_address::{RedisAddress, RedisDeployment, RedisLogin, RedisNode};
@@ -65,7 +65,7 @@ pub(crate) enum RedisConnector {
     /// To a cluster, by some of its nodes.
     Cluster(Box<ClusterClient>),
     /// To the server that is the master now.
-    Sentinel(RedisAddress),
+    Sentinel(RedisAddress, Option<TlsCertificates>),
 }
 
 /// How long one connection to one server may take.
@@ -82,9 +82,14 @@ impl RedisConnector {
     ///
     /// # Errors
     /// The client cannot be made of this address.
-    pub(crate) fn new(address: &RedisAddress) -> RedisResult<Self> {
+    pub(crate) fn new(address: &RedisAddress, authorities: Option<Vec<u8>>) -> RedisResult<Self> {
+        let certificates =
+            authorities.map(|authorities| TlsCertificates { client_tls: None, root_cert: Some(authorities) });
         match &address.deployment {
-            RedisDeployment::Server(url) => Ok(Self::Server(Client::open(url.expose())?)),
+            RedisDeployment::Server(url) => Ok(Self::Server(match certificates {
+                Some(certificates) => Client::build_with_tls(url.expose(), certificates)?,
+                None => Client::open(url.expose())?,
+            })),
             RedisDeployment::Cluster => {
                 let login = login_of(&address.login);
                 let info = |node| to_address(node, address.is_tls).into_connection_info();
@@ -94,11 +99,15 @@ impl RedisConnector {
                     .retries(CLUSTER_RETRIES)
                     .min_retry_wait(1)
                     .max_retry_wait(CLUSTER_RETRY_WAIT_MS);
+                let builder = match certificates {
+                    Some(certificates) => builder.certs(certificates),
+                    None => builder,
+                };
                 Ok(Self::Cluster(Box::new(builder.build()?)))
             }
             RedisDeployment::Sentinel { .. } => {
-                sentinels(address)?;
-                Ok(Self::Sentinel(address.clone()))
+                sentinels(address, certificates.as_ref())?;
+                Ok(Self::Sentinel(address.clone(), certificates))
             }
         }
     }
@@ -125,15 +134,15 @@ impl RedisConnector {
                     ClusterConfig::new().set_response_timeout(response_timeout).set_connection_timeout(CONNECT_TIMEOUT);
                 client.get_async_connection_with_config(config).await.map(RedisConnection::Cluster)
             }
-            Self::Sentinel(address) => {
-                let mut client = sentinels(address)?.build()?;
+            Self::Sentinel(address, certificates) => {
+                let mut client = sentinels(address, certificates.as_ref())?.build()?;
                 client.get_async_connection_with_config(&config).await.map(RedisConnection::Server)
             }
         }
     }
 }
 
-fn sentinels(address: &RedisAddress) -> RedisResult<SentinelClientBuilder> {
+fn sentinels(address: &RedisAddress, certificates: Option<&TlsCertificates>) -> RedisResult<SentinelClientBuilder> {
     let RedisDeployment::Sentinel { master, database, login } = &address.deployment else {
         return Err((redis::ErrorKind::InvalidClientConfig, "the address names no Sentinel").into());
     };
@@ -142,6 +151,11 @@ fn sentinels(address: &RedisAddress) -> RedisResult<SentinelClientBuilder> {
         SentinelClientBuilder::new(nodes, master, SentinelServerType::Master)?.set_client_to_redis_db(*database);
     if address.is_tls {
         builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
+    }
+    if let Some(certificates) = certificates {
+        builder = builder
+            .set_client_to_redis_certificates(certificates.clone())
+            .set_client_to_sentinel_certificates(certificates.clone());
     }
     if let Some(user) = &address.login.user {
         builder = builder.set_client_to_redis_username(user);

@@ -78,6 +78,7 @@ mod readme;
 mod real_handlers;
 mod redis_cluster;
 mod redis_sentinel;
+mod redis_tls;
 mod relationships;
 mod reload;
 mod replay;
@@ -190,6 +191,7 @@ fn trials(engines: Option<&Arc<Engines>>) -> Vec<Trial> {
         real_handlers,
         redis_cluster,
         redis_sentinel,
+        redis_tls,
         relationships,
         reload,
         replay,

@@ -21,7 +21,7 @@ const ASSUMED: &[(&str, &str)] = &[
     ("upstream.url", "http://upstream:8080"),
     ("metadata.folder", "metadata"),
     ("database.url", "postgres://database/pillion"),
-    ("redis.url", "redis+sentinel://cache:26379/main"),
+    ("redis.url", "rediss+sentinel://cache:26379/main"),
     ("auth.admin_secret", "a secret of the administrator"),
     ("tls.cert_file", "cert.pem"),
     ("tls.key_file", "key.pem"),
@@ -36,6 +36,9 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
     ("auth.hook", "auth.jwt_secrets"),
     ("auth.hook", "auth.unauthorized_role"),
     ("upstream.url", "upstream.graphql_path"),
+    ("redis.url", "redis.sentinel_user"),
+    ("redis.url", "redis.sentinel_password"),
+    ("redis.url", "redis.tls_ca_file"),
 ];
 
 /// A language of its own within a string: only the program reads it.
@@ -121,8 +124,6 @@ fn configuration(random: &mut Mutator) -> Value {
         // Every caller is admin, beside a secret: only the program knows that one of them is wrong.
         if used.contains(&setting.key)
             || setting.key == "auth.open"
-            // Only the program reads its list of hosts.
-            || setting.key == "redis.url"
             || is_of_own_jwt(setting.key)
             || CONTRADICTIONS.iter().any(contradicts)
         {
@@ -485,6 +486,26 @@ fn texts(format: Option<Format>) -> Vec<Value> {
             "mysql://x",
             "sqlite://",
             "x",
+        ],
+        Format::Redis => &[
+            "redis://cache:6379/0",
+            "rediss://user:p%40ss@cache.example",
+            "valkey://[::1]:6379",
+            "redis+cluster://u:p@a:1,b,[::1]:2/0",
+            "rediss+sentinel://a:26379,b/main/3",
+            "redis+unix:///run/redis.sock",
+            "unix:///run/redis.sock",
+            "redis://",
+            "redis://cache/one",
+            "redis+cluster://a,b/1",
+            "redis+cluster://a,,b",
+            "redis+cluster://a:0",
+            "redis+sentinel://a,b",
+            "redis+sentinel://a/main/one",
+            "redis+sentinel://a/main?x",
+            "redis+ring://a",
+            "http://cache",
+            "",
         ],
         Format::RetryOn => &["connection", "timeout, 5xx", "429", "connection,429", "bogus", "5xx, bogus", ""],
         Format::Token => &["0123abcd", "a-b_c", "a b", "ü", ""],

@@ -1,6 +1,6 @@
 //! A Redis of one's own, which can be stopped: one server, a cluster, or a master with a replica and a Sentinel.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::process::Process;
@@ -13,6 +13,42 @@ pub struct Redis {
     process: Option<Process>,
     options: Vec<String>,
     folder: Folder,
+    tls: Option<Tls>,
+}
+
+/// A certificate and its key, with which servers know each other and clients know them.
+#[derive(Clone)]
+pub struct Tls {
+    /// The file of the certificate, which signs itself.
+    pub certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl Tls {
+    /// With a certificate of its own.
+    pub fn new() -> Self {
+        let (certificate, key) = super::tls::certificate();
+        Self { certificate, key }
+    }
+
+    /// Options of a server that has it: each line of its configuration.
+    fn options(&self) -> Vec<[String; 2]> {
+        let (certificate, key) = (self.certificate.display().to_string(), self.key.display().to_string());
+        let option = |name: &str, value: &str| [name.to_owned(), value.to_owned()];
+        vec![
+            option("tls-cert-file", &certificate),
+            option("tls-key-file", &key),
+            option("tls-ca-cert-file", &certificate),
+            option("tls-auth-clients", "no"),
+            option("tls-replication", "yes"),
+        ]
+    }
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Redis {
@@ -23,8 +59,21 @@ impl Redis {
 
     /// The same with more options.
     pub fn start_with(options: &[&str]) -> Self {
-        let options = options.iter().map(ToString::to_string).collect();
-        let mut redis = Self { port: free_port(), process: None, options, folder: Folder::new("redis") };
+        Self::start_as(options, None)
+    }
+
+    /// One that is reached by TLS only.
+    pub fn start_with_tls(tls: &Tls) -> Self {
+        Self::start_as(&[], Some(tls))
+    }
+
+    fn start_as(options: &[&str], tls: Option<&Tls>) -> Self {
+        let mut options: Vec<String> = options.iter().map(ToString::to_string).collect();
+        for [name, value] in tls.map(Tls::options).unwrap_or_default() {
+            options.extend([format!("--{name}"), value]);
+        }
+        let tls = tls.cloned();
+        let mut redis = Self { port: free_port(), process: None, options, folder: Folder::new("redis"), tls };
         redis.start_again();
         redis
     }
@@ -39,16 +88,12 @@ impl Redis {
         // What a replica was sent.
         let _ = std::fs::remove_file(self.folder.0.join("dump.rdb"));
         let mut command = Command::new("redis-server");
-        command.arg("--dir").arg(&self.folder.0).args([
-            "--port",
-            &self.port.to_string(),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-        ]);
+        let port = self.port.to_string();
+        match &self.tls {
+            Some(_) => command.args(["--port", "0", "--tls-port", &port]),
+            None => command.args(["--port", &port]),
+        };
+        command.arg("--dir").arg(&self.folder.0).args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
         let process = command.args(&self.options).stdout(Stdio::null()).spawn();
         self.process = Some(Process(process.expect("redis-server starts; `make setup` installs it")));
         wait_for_port(self.port);
@@ -61,13 +106,20 @@ impl Redis {
 
     /// What a command gives, as `redis-cli` prints it.
     pub fn ask(&self, arguments: &[&str]) -> String {
-        redis_cli(self.port, arguments)
+        redis_cli(self.port, self.certificate(), arguments)
+    }
+
+    fn certificate(&self) -> Option<&Path> {
+        self.tls.as_ref().map(|tls| tls.certificate.as_path())
     }
 }
 
-fn redis_cli(port: u16, arguments: &[&str]) -> String {
+fn redis_cli(port: u16, certificate: Option<&Path>, arguments: &[&str]) -> String {
     let mut command = Command::new("redis-cli");
     command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "--no-auth-warning"]);
+    if let Some(certificate) = certificate {
+        command.arg("--tls").arg("--cacert").arg(certificate);
+    }
     let output = command.args(arguments).output().expect("redis-cli is in the package of redis-server");
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
@@ -100,9 +152,21 @@ const NODE_TIMEOUT: &str = "1000";
 impl RedisCluster {
     /// Starts one, and waits until it serves all slots.
     pub fn start() -> Self {
-        let nodes: Vec<Redis> = (0..6).map(|_| start_node()).collect();
+        Self::start_as(None)
+    }
+
+    /// One that is reached by TLS only.
+    pub fn start_with_tls(tls: &Tls) -> Self {
+        Self::start_as(Some(tls))
+    }
+
+    fn start_as(tls: Option<&Tls>) -> Self {
+        let nodes: Vec<Redis> = (0..6).map(|_| start_node(tls)).collect();
         let addresses: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
         let mut create = Command::new("redis-cli");
+        if let Some(tls) = tls {
+            create.arg("--tls").arg("--cacert").arg(&tls.certificate);
+        }
         create.args(["--cluster", "create"]).args(&addresses).args(["--cluster-replicas", "1", "--cluster-yes"]);
         let created = create.output().expect("redis-cli is in the package of redis-server");
         assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stdout));
@@ -114,7 +178,8 @@ impl RedisCluster {
     /// Its address, with all of its nodes.
     pub fn url(&self) -> String {
         let nodes: Vec<String> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
-        format!("redis+cluster://{}", nodes.join(","))
+        let scheme = if self.nodes.iter().any(|node| node.tls.is_some()) { "rediss" } else { "redis" };
+        format!("{scheme}+cluster://{}", nodes.join(","))
     }
 
     /// Waits until every master has its replica, and every node knows that all slots are served.
@@ -151,9 +216,11 @@ impl RedisCluster {
     }
 }
 
-fn start_node() -> Redis {
+fn start_node(tls: Option<&Tls>) -> Redis {
     let bus = free_port().to_string();
-    Redis::start_with(&[
+    let options = [
+        "--tls-cluster",
+        if tls.is_some() { "yes" } else { "no" },
         "--cluster-enabled",
         "yes",
         "--cluster-port",
@@ -162,13 +229,15 @@ fn start_node() -> Redis {
         NODE_TIMEOUT,
         "--repl-diskless-sync-delay",
         "0",
-    ])
+    ];
+    Redis::start_as(&options, tls)
 }
 
 /// A master, its replica, and a Sentinel, which all have passwords.
 pub struct RedisWithSentinel {
     servers: Vec<Redis>,
     sentinel: u16,
+    tls: Option<Tls>,
     _process: Process,
     _folder: Folder,
 }
@@ -181,15 +250,31 @@ impl RedisWithSentinel {
 
     /// Starts them, and waits until the Sentinel knows the replica.
     pub fn start() -> Self {
+        Self::start_as(None)
+    }
+
+    /// The same, each reached by TLS only.
+    pub fn start_with_tls(tls: &Tls) -> Self {
+        Self::start_as(Some(tls))
+    }
+
+    fn start_as(tls: Option<&Tls>) -> Self {
         let folder = Folder::new("redis-sentinel");
         let login =
             ["--requirepass", Self::PASSWORD, "--masterauth", Self::PASSWORD, "--repl-diskless-sync-delay", "0"];
-        let master = Redis::start_with(&login);
+        let master = Redis::start_as(&login, tls);
         let of_master = ["--replicaof", "127.0.0.1", &master.port.to_string()];
-        let replica = Redis::start_with(&[login.as_slice(), of_master.as_slice()].concat());
+        let replica = Redis::start_as(&[login.as_slice(), of_master.as_slice()].concat(), tls);
         let sentinel = free_port();
+        let listens = match tls {
+            Some(tls) => {
+                let options = tls.options().into_iter().map(|[name, value]| format!("{name} {value}\n"));
+                format!("port 0\ntls-port {sentinel}\n{}", options.collect::<String>())
+            }
+            None => format!("port {sentinel}\n"),
+        };
         let config = format!(
-            "port {sentinel}\nbind 127.0.0.1\ndir {folder}\nrequirepass {sentinel_password}\n\
+            "{listens}bind 127.0.0.1\ndir {folder}\nrequirepass {sentinel_password}\n\
              sentinel monitor main 127.0.0.1 {port} 1\nsentinel auth-pass main {password}\n\
              sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n",
             folder = folder.0.display(),
@@ -202,7 +287,8 @@ impl RedisWithSentinel {
         let process = Command::new("redis-server").arg(&file).arg("--sentinel").stdout(Stdio::null()).spawn();
         let process = Process(process.expect("redis-server starts; `make setup` installs it"));
         wait_for_port(sentinel);
-        let redis = Self { servers: vec![master, replica], sentinel, _process: process, _folder: folder };
+        let redis =
+            Self { servers: vec![master, replica], sentinel, tls: tls.cloned(), _process: process, _folder: folder };
         wait_until("that the Sentinel knows the replica", || {
             redis.ask_sentinel(&["SENTINEL", "REPLICAS", "main"]).contains("\nok\n")
                 && redis.servers[1]
@@ -213,17 +299,30 @@ impl RedisWithSentinel {
     }
 
     fn ask_sentinel(&self, arguments: &[&str]) -> String {
-        redis_cli(self.sentinel, &[&["-a", Self::SENTINEL_PASSWORD], arguments].concat())
+        redis_cli(self.sentinel, self.certificate(), &[&["-a", Self::SENTINEL_PASSWORD], arguments].concat())
+    }
+
+    fn certificate(&self) -> Option<&Path> {
+        self.tls.as_ref().map(|tls| tls.certificate.as_path())
+    }
+
+    fn scheme(&self) -> &str {
+        if self.tls.is_some() { "rediss" } else { "redis" }
     }
 
     /// Its address, with a Sentinel first that does not run.
     pub fn url(&self) -> String {
-        format!("redis+sentinel://:of%2Fthe%40servers@127.0.0.1:{},127.0.0.1:{}/main/2", free_port(), self.sentinel)
+        format!(
+            "{}+sentinel://:of%2Fthe%40servers@127.0.0.1:{},127.0.0.1:{}/main/2",
+            self.scheme(),
+            free_port(),
+            self.sentinel
+        )
     }
 
     /// The same without the one that does not run.
     pub fn url_of_running(&self) -> String {
-        format!("redis+sentinel://:of%2Fthe%40servers@127.0.0.1:{}/main/2", self.sentinel)
+        format!("{}+sentinel://:of%2Fthe%40servers@127.0.0.1:{}/main/2", self.scheme(), self.sentinel)
     }
 
     /// The port of the server that is not the master.
@@ -250,6 +349,6 @@ impl RedisWithSentinel {
 
     /// What a command gives on the server on this port.
     pub fn ask(&self, port: u16, arguments: &[&str]) -> String {
-        redis_cli(port, &[&["-a", Self::PASSWORD], arguments].concat())
+        redis_cli(port, self.certificate(), &[&["-a", Self::PASSWORD], arguments].concat())
     }
 }
