@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pillion_test_support::client::Client;
-use pillion_test_support::websocket::{MODERN, ready_at};
+use pillion_test_support::websocket::{MODERN, ready_at, say, start};
 use replicas::{Replicas, Surroundings};
 use tools::{Fallible, GRAPHQL, post, publish, send_alone};
 
@@ -39,6 +39,9 @@ const LOOKUPS: usize = 4_000;
 
 /// WebSockets by way of the balancer.
 const SOCKETS: usize = 1_000;
+
+/// Subscriptions by way of the balancer, each with [`server::EVENTS`] events, one a millisecond.
+const SUBSCRIPTIONS: usize = 32;
 
 /// A request that passes, one with an action, and one that enqueues a job.
 const PASSING: &str = r#"{"query":"{ __typename }"}"#;
@@ -72,6 +75,7 @@ struct Tables {
     requests: String,
     jobs: String,
     shared: String,
+    events: String,
 }
 
 impl Tables {
@@ -91,6 +95,16 @@ impl Tables {
              the cache | sockets on each replica | KiB a socket |\n|--:|--:|--:|--:|--:|--:|--:|--:|\n",
         );
         writeln!(report, "{}", self.shared)?;
+        writeln!(
+            report,
+            "{SUBSCRIPTIONS} subscriptions with {} events each, which the upstream sends one a millisecond:\n",
+            server::EVENTS
+        )?;
+        report.push_str(
+            "| replicas | events/s | from the upstream to the client, p50 ms | p99 ms | CPU of Pillion, µs an event | of haproxy |\n\
+             |--:|--:|--:|--:|--:|--:|\n",
+        );
+        writeln!(report, "{}", self.events)?;
         Ok(())
     }
 }
@@ -121,7 +135,48 @@ fn measure(surroundings: &Surroundings, count: usize, tables: &mut Tables) -> Fa
     let row = shared(surroundings, &replicas, count)?;
     println!("{row}");
     writeln!(tables.shared, "{row}")?;
+    let row = events(&replicas, count)?;
+    println!("{row}");
+    writeln!(tables.events, "{row}")?;
     Ok(())
+}
+
+/// Upstream and clients are on one clock.
+fn events(replicas: &Replicas, count: usize) -> Fallible<String> {
+    let (port, cpu, balancer) = (replicas.port(), replicas.cpu_micros()?, replicas.balancer_cpu_micros()?);
+    let begun = Instant::now();
+    let clients: Vec<_> = (0..SUBSCRIPTIONS).map(|_| std::thread::spawn(move || delays(port))).collect();
+    let delays = clients.into_iter().flat_map(|client| client.join().unwrap_or_default());
+    let mut delays: Vec<f64> = delays.collect();
+    let took = begun.elapsed().as_secs_f64();
+    if delays.len() != SUBSCRIPTIONS * server::EVENTS {
+        return Err(format!("{} of {} events came", delays.len(), SUBSCRIPTIONS * server::EVENTS).into());
+    }
+    delays.sort_by(f64::total_cmp);
+    let all = delays.len() as f64;
+    Ok(format!(
+        "| {count} | {:.0} | {:.2} | {:.2} | {:.0} | {:.0} |",
+        all / took,
+        delays[delays.len() / 2],
+        delays[delays.len() * 99 / 100],
+        (replicas.cpu_micros()? - cpu) / all,
+        (replicas.balancer_cpu_micros()? - balancer) / all,
+    ))
+}
+
+/// How many milliseconds each event of a subscription was under way.
+fn delays(port: u16) -> Vec<f64> {
+    let mut socket = ready_at(port, MODERN, &[], "{}");
+    say(&mut socket, &start("1", "subscription { times }"));
+    let mut delays = Vec::with_capacity(server::EVENTS);
+    while delays.len() < server::EVENTS {
+        let Ok(message) = socket.read() else { break };
+        let now = server::clock();
+        if let Some(sent) = message.to_text().ok().and_then(server::read_event) {
+            delays.push((now - sent).as_secs_f64() * 1000.0);
+        }
+    }
+    delays
 }
 
 fn jobs(surroundings: &Surroundings, replicas: &mut Replicas, count: usize) -> Fallible<String> {
