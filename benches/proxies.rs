@@ -195,6 +195,13 @@ struct Bench {
     seconds: u64,
 }
 
+/// Of what Pillion passes on at most, in percent: at which rates latencies are measured.
+const RATES: [f64; 3] = [25.0, 50.0, 75.0];
+
+/// How long each of them is asked for. All connections are opened at once, and the first requests on them, which take longest,
+/// must be less than a thousandth of all.
+const RATE_SECONDS: u64 = 30;
+
 impl Bench {
     fn new() -> Fallible<Self> {
         let folder = Folder::new("bench")?;
@@ -217,7 +224,7 @@ impl Bench {
             self.measure_all(early, &mut results, round)?;
         }
         // Before introspection, after which allocators keep more.
-        let (at_half, five, sizes) = (self.at_half(&results)?, self.five_actions()?, self.sizes()?);
+        let (at_rates, five, sizes) = (self.at_rates(&results)?, self.five_actions()?, self.sizes()?);
         let memory = self.memory()?;
         for round in 1..=self.rounds {
             self.measure_all(last, &mut results[INTROSPECTIONS..], round)?;
@@ -232,7 +239,7 @@ impl Bench {
             self.rounds, self.seconds
         );
         report.push_str(&self.table(&results)?);
-        for part in [at_half, five, sizes, alone, memory] {
+        for part in [at_rates, five, sizes, alone, memory] {
             write!(report, "\n{part}\n")?;
         }
         Ok(report)
@@ -252,6 +259,10 @@ impl Bench {
     }
 
     fn measure(&self, scenario: &Scenario, peer: &Peer) -> Fallible<Measured> {
+        self.measure_for(scenario, peer, self.seconds)
+    }
+
+    fn measure_for(&self, scenario: &Scenario, peer: &Peer, seconds: u64) -> Fallible<Measured> {
         let body = match scenario.text_bytes {
             0 => serde_json::json!({ "query": scenario.document }),
             bytes => serde_json::json!({ "variables": { "text": "a".repeat(bytes) }, "query": scenario.document }),
@@ -263,7 +274,7 @@ impl Bench {
             connections: scenario.connections,
             streams: scenario.streams,
             pause_ms: scenario.pause_ms,
-            seconds: self.seconds,
+            seconds,
         };
         load.measure(&self.folder.0, OTHER_CPU, &peer.process)
     }
@@ -311,25 +322,30 @@ impl Bench {
         Ok(table)
     }
 
-    /// The latencies while half of what Pillion can do is asked for.
-    fn at_half(&self, results: &Results) -> Fallible<String> {
+    /// The latencies while a part of what Pillion can do is asked for.
+    fn at_rates(&self, results: &Results) -> Fallible<String> {
         let position = |kind| self.peers.all.iter().position(|peer| peer.kind == kind).ok_or("no such peer");
         let most = median(results[0][position(Kind::Pillion(1))?].iter().map(|m| m.per_second));
         const PAUSE_MS: usize = 10;
         let mut text = format!(
-            "At half of what Pillion passes on at most ({most:.0}/s, 1 KB), from connections that pause for {PAUSE_MS} ms:\n\n\
-             | proxy | requests/s | p50 ms | p99 ms | p99.9 ms |\n|---|--:|--:|--:|--:|\n"
+            "At a part of what Pillion passes on at most ({most:.0}/s, 1 KB), for {RATE_SECONDS} s from connections that pause for \
+             {PAUSE_MS} ms:\n\n\
+             | part | proxy | requests/s | p50 ms | p99 ms | p99.9 ms |\n|--:|---|--:|--:|--:|--:|\n"
         );
-        // A connection is busy for its pause and about a millisecond.
-        let connections = (most / 2.0 * (PAUSE_MS as f64 + 1.0) / 1000.0) as usize;
-        let scenario = Scenario { connections, pause_ms: PAUSE_MS, ..PASS };
-        for peer in self.peers.all.iter().filter(|peer| [Direct, Plain, One].iter().any(|who| who.is(peer.kind))) {
-            let rounds = (0..self.rounds).map(|_| self.measure(&scenario, peer));
-            let rounds = rounds.collect::<Fallible<Vec<_>>>()?;
-            let of = |value: fn(&Measured) -> f64| median(rounds.iter().map(value));
-            let (rate, p50) = (of(|m| m.per_second), of(|m| m.p50_ms));
-            let (p99, p999) = (of(|m| m.p99_ms), of(|m| m.p999_ms));
-            writeln!(text, "| {} | {rate:.0} | {p50:.2} | {p99:.2} | {p999:.2} |", peer.name)?;
+        for percent in RATES {
+            // A connection is busy for its pause and about a millisecond.
+            let connections = (most * percent / 100.0 * (PAUSE_MS as f64 + 1.0) / 1000.0) as usize;
+            let scenario = Scenario { connections, pause_ms: PAUSE_MS, ..PASS };
+            let wanted = [Direct, Plain, One];
+            for peer in self.peers.all.iter().filter(|peer| wanted.iter().any(|who| who.is(peer.kind))) {
+                let Measured { per_second, p50_ms, p99_ms, p999_ms, .. } =
+                    self.measure_for(&scenario, peer, RATE_SECONDS)?;
+                let name = &peer.name;
+                writeln!(
+                    text,
+                    "| {percent} % | {name} | {per_second:.0} | {p50_ms:.2} | {p99_ms:.2} | {p999_ms:.2} |"
+                )?;
+            }
         }
         Ok(text)
     }

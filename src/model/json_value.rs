@@ -71,6 +71,7 @@ impl JsonValue {
     }
 
     /// The elements of a list; nothing else has any.
+    #[must_use]
     pub fn items(&self) -> impl ExactSizeIterator<Item = Self> {
         self.node().items().map(|node| self.part(node.index))
     }
