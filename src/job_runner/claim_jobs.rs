@@ -6,13 +6,10 @@ use std::time::{Duration, Instant};
 use crate::job_runner::run_job::run;
 use crate::jobs::Jobs;
 use crate::jobs::job::Claim;
-use crate::jobs::store::StoreError;
+use crate::jobs::store::{STORE_PAUSE, StoreError};
 use crate::runtime::panic_isolation;
 use crate::runtime::running_jobs::RunningJobs;
 use crate::runtime::services::Services;
-
-/// How long to leave the store alone when it fails.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Claims jobs and runs them, as long as this replica takes any.
 pub(super) async fn claim_and_run(services: &Arc<Services>, jobs: &Arc<Jobs>) {

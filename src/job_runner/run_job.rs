@@ -27,6 +27,7 @@ use crate::job_runner::enqueue::headers_of;
 use crate::jobs::Jobs;
 use crate::jobs::job::{Job, Outcome, TokenDigest, error_json};
 use crate::jobs::retry::{Failure, pause};
+use crate::jobs::store::STORE_PAUSE;
 use crate::memory::MemoryOwner;
 use crate::model::action::{Action, OperationKind};
 use crate::model::error_kind::ErrorKind;
@@ -52,9 +53,6 @@ const UNKNOWN_PAUSE: Duration = Duration::from_secs(10);
 
 /// How often that is done.
 const UNKNOWN_MAX: i32 = 30;
-
-/// How long to leave the store alone when it fails.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The next state of a job.
 enum Next {

@@ -6,12 +6,9 @@ use std::time::{Duration, Instant};
 use crate::job_runner::claim_jobs::claim_and_run;
 use crate::jobs::Jobs;
 use crate::jobs::job::{Filter, Status, error_json};
-use crate::jobs::store::PURGE_MAX;
+use crate::jobs::store::{PURGE_MAX, STORE_PAUSE};
 use crate::runtime::panic_isolation;
 use crate::runtime::services::Services;
-
-/// How long to leave the store alone when it fails.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// How often to look for timed-out jobs, and to count.
 const CARE_INTERVAL: Duration = Duration::from_secs(2);

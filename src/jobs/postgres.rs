@@ -173,7 +173,7 @@ impl PostgresStore {
 
     /// Runs a statement that reads what is due in the order of the index on it, and stops when it has enough. PostgreSQL plans by
     /// statistics, which are out of date whenever many jobs have come or gone, and then it may read and sort all that wait. The
-    /// three parts are sent in this order, because each is sent when it is first polled, and are one journey.
+    /// three parts are sent in this order, because each is sent when it is first polled, and take one round trip.
     async fn along_the_index(&self, sql: &str, values: Values<'_>) -> Result<Vec<Row>, StoreError> {
         const BEGIN: &str =
             "begin; set local enable_sort = off; set local enable_bitmapscan = off; set local enable_seqscan = off";

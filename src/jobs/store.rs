@@ -21,6 +21,9 @@ impl StoreError {
     }
 }
 
+/// How long to leave the store alone when it fails.
+pub(crate) const STORE_PAUSE: Duration = Duration::from_secs(1);
+
 /// Jobs that are looked up at one time.
 pub(crate) const LOOK_MAX: usize = 1_000;
 
