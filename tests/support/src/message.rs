@@ -60,10 +60,14 @@ pub fn read_head(stream: &mut impl Read) -> io::Result<Option<Message>> {
     let mut bytes = Vec::new();
     let mut byte = [0];
     while !bytes.ends_with(b"\r\n\r\n") {
-        if stream.read(&mut byte)? == 0 {
-            return if bytes.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+        match stream.read(&mut byte) {
+            Ok(0) if bytes.is_empty() => return Ok(None),
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => bytes.push(byte[0]),
+            // A socket with a timeout is interrupted when its process was stopped and goes on, see signal(7).
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
-        bytes.push(byte[0]);
     }
     let text = String::from_utf8_lossy(&bytes);
     let mut lines = text.split("\r\n");
