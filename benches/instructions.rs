@@ -251,7 +251,7 @@ fn plan_miss(known: &'static Known) -> Plan {
     black_box(learned(black_box(known)))
 }
 
-#[library_benchmark(setup = usual, config = near(241_824))]
+#[library_benchmark(setup = usual, config = near(208_686))]
 #[bench::known_document()]
 fn plan_hit(known: &'static Known) -> Vec<u8> {
     black_box(planned_request(black_box(known)))
@@ -283,7 +283,7 @@ fn coerce((known, given): (&'static Known, RawObject<'static>)) -> Map<String, V
     black_box(coerced(black_box(known), &given))
 }
 
-#[library_benchmark(setup = usual, config = near(84_078))]
+#[library_benchmark(setup = usual, config = near(57_175))]
 #[bench::ten_lines()]
 fn complete_value_of_a_handler(known: &'static Known) -> CompletedValue {
     black_box(shaped(black_box(known)))

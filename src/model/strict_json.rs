@@ -142,6 +142,8 @@ pub(crate) fn literal_end(bytes: &[u8], at: usize, literal: &[u8]) -> Option<usi
 }
 
 /// [Numbers](https://www.rfc-editor.org/rfc/rfc8259#section-6).
+// Inlined: as calls, this and the end of strings cost the merge 4 % of its instructions.
+#[inline]
 pub(crate) fn number_end(bytes: &[u8], start: usize) -> Option<usize> {
     let mut at = start + usize::from(bytes.get(start) == Some(&b'-'));
     at = match bytes.get(at)? {
@@ -172,6 +174,7 @@ fn some_digits_end(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 /// After the closing quote of the string that begins at `start`.
+#[inline]
 pub(crate) fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     if *bytes.get(start)? != b'"' {
         return None;
