@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pillion_test_support::client::Client;
-use pillion_test_support::websocket::{MODERN, ready_at, say, start};
+use pillion_test_support::websocket::{MODERN, ready_at};
 use replicas::{Replicas, Surroundings};
 use tools::{Fallible, GRAPHQL, post, publish, send_alone};
 
@@ -145,7 +145,9 @@ fn measure(surroundings: &Surroundings, count: usize, tables: &mut Tables) -> Fa
 fn events(replicas: &Replicas, count: usize) -> Fallible<String> {
     let (port, cpu, balancer) = (replicas.port(), replicas.cpu_micros()?, replicas.balancer_cpu_micros()?);
     let begun = Instant::now();
-    let clients: Vec<_> = (0..SUBSCRIPTIONS).map(|_| std::thread::spawn(move || delays(port))).collect();
+    let clients: Vec<_> = (0..SUBSCRIPTIONS)
+        .map(|_| std::thread::spawn(move || server::event_delays(port).unwrap_or_default()))
+        .collect();
     let delays = clients.into_iter().flat_map(|client| client.join().unwrap_or_default());
     let mut delays: Vec<f64> = delays.collect();
     let took = begun.elapsed().as_secs_f64();
@@ -162,21 +164,6 @@ fn events(replicas: &Replicas, count: usize) -> Fallible<String> {
         (replicas.cpu_micros()? - cpu) / all,
         (replicas.balancer_cpu_micros()? - balancer) / all,
     ))
-}
-
-/// How many milliseconds each event of a subscription was under way.
-fn delays(port: u16) -> Vec<f64> {
-    let mut socket = ready_at(port, MODERN, &[], "{}");
-    say(&mut socket, &start("1", "subscription { times }"));
-    let mut delays = Vec::with_capacity(server::EVENTS);
-    while delays.len() < server::EVENTS {
-        let Ok(message) = socket.read() else { break };
-        let now = server::clock();
-        if let Some(sent) = message.to_text().ok().and_then(server::read_event) {
-            delays.push((now - sent).as_secs_f64() * 1000.0);
-        }
-    }
-    delays
 }
 
 fn jobs(surroundings: &Surroundings, replicas: &mut Replicas, count: usize) -> Fallible<String> {

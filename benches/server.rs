@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use pillion_test_support::message::Message;
 use pillion_test_support::scripted::{self, Reply};
+use pillion_test_support::websocket::{MODERN, ready_at, say, start};
 use tungstenite::handshake::server::{Request, Response};
 
 use crate::tools::Fallible;
@@ -20,14 +21,29 @@ const LATE: Duration = Duration::from_millis(100);
 static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Since the program began.
-pub fn clock() -> Duration {
+fn clock() -> Duration {
     BEGINNING.elapsed()
 }
 
 /// When an event was sent, if it is one.
-pub fn read_event(text: &str) -> Option<Duration> {
+fn read_event(text: &str) -> Option<Duration> {
     let nanoseconds = text.split("\"times\":").nth(1)?.split('}').next()?;
     nanoseconds.parse().ok().map(Duration::from_nanos)
+}
+
+/// Subscribes to all events; how many milliseconds each was under way.
+pub fn event_delays(port: u16) -> Fallible<Vec<f64>> {
+    let mut socket = ready_at(port, MODERN, &[], "{}");
+    say(&mut socket, &start("1", "subscription { times }"));
+    let mut delays = Vec::with_capacity(EVENTS);
+    while delays.len() < EVENTS {
+        let message = socket.read()?;
+        let now = clock();
+        if let Some(sent) = read_event(message.to_text()?) {
+            delays.push((now - sent).as_secs_f64() * 1000.0);
+        }
+    }
+    Ok(delays)
 }
 
 /// By the id of each call.

@@ -212,15 +212,5 @@ fn read_until(socket: &mut Socket, end: &str) -> Fallible<()> {
 
 /// Microseconds from the upstream to the client, at the median.
 fn events(port: u16) -> Fallible<f64> {
-    let mut socket = open_socket(port);
-    say(&mut socket, &start("1", "subscription { times }"));
-    let mut late = Vec::with_capacity(server::EVENTS);
-    while late.len() < server::EVENTS {
-        let message = socket.read()?;
-        let now = server::clock();
-        if let Some(sent) = server::read_event(message.to_text()?) {
-            late.push((now - sent).as_secs_f64() * 1_000_000.0);
-        }
-    }
-    Ok(median(late.into_iter()))
+    Ok(median(server::event_delays(port)?.into_iter()) * 1000.0)
 }
