@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
+use indexmap::IndexMap;
+
 use crate::action::relationship::{RelatedError, RelatedRows, RowSource};
 use crate::graphql::relationship_selection::RelationshipSelection;
 use crate::graphql::selection::SubSelection;
 use crate::model::json_value::{JsonKind, JsonNode, MemberLookup};
 use crate::model::response::{Dialect, Location, PathSegment};
 use crate::model::types::{BUILT_IN_SCALARS, OutputField, TypeKind, TypeRef, Types};
-use indexmap::IndexMap;
 
 /// A value that does not fit.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -11,8 +11,7 @@ use crate::model::json_value::{JsonKind, JsonNode};
 #[must_use]
 pub fn key_text(value: &Value) -> Cow<'_, str> {
     match value {
-        Value::String(text) if text.len() == 36 && text.contains('-') => text.to_ascii_lowercase().into(),
-        Value::String(text) => text.as_str().into(),
+        Value::String(text) => of_string(text.as_str().into()),
         other => other.to_string().into(),
     }
 }
@@ -22,9 +21,15 @@ pub fn key_text(value: &Value) -> Cow<'_, str> {
 pub fn key_text_of(value: JsonNode<'_>) -> Cow<'_, str> {
     let is_plain = |number: &str| !number.contains(['e', 'E']);
     match value.as_text() {
-        Some(text) if text.len() == 36 && text.contains('-') => text.to_ascii_lowercase().into(),
-        Some(text) => text,
+        Some(text) => of_string(text),
         None if value.kind() == JsonKind::Number && is_plain(value.raw()) => value.raw().into(),
         None => value.to_tree().to_string().into(),
+    }
+}
+
+fn of_string(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text.len() == 36 && text.contains('-') {
+        true => text.to_ascii_lowercase().into(),
+        false => text,
     }
 }

@@ -289,7 +289,7 @@ fn initial_backoff(
         ) => Failure::Connection,
         (HandlerResponseError::Before(error), _) => match error.kind() {
             ErrorKind::Timeout => Failure::Timeout,
-            // Another attempt would be told the same.
+            // Another attempt would get the same response.
             ErrorKind::BeforeFailed | ErrorKind::PermissionDenied | ErrorKind::Internal => return None,
             _ => Failure::Connection,
         },

@@ -172,7 +172,7 @@ impl Reader<'_> {
         });
         if count as usize <= SMALL_OBJECT {
             let mut seen: [Cow<'_, str>; SMALL_OBJECT] = Default::default();
-            return keys.by_ref().enumerate().any(|(index, key)| {
+            return keys.enumerate().any(|(index, key)| {
                 let (before, rest) = seen.split_at_mut(index);
                 let is_known = before.contains(&key);
                 if let Some(place) = rest.first_mut() {

@@ -92,15 +92,10 @@ impl JsonValue {
 impl Default for JsonValue {
     /// Null.
     fn default() -> Self {
-        static NULL: LazyLock<JsonValue> =
-            LazyLock::new(|| JsonValue::parse(Bytes::from_static(b"null")).unwrap_or_else(|_| unread()));
-        NULL.clone()
+        // Nothing was read: a part that is not there is null.
+        static NOTHING: LazyLock<Arc<Tape>> = LazyLock::new(Arc::default);
+        Self { tape: Arc::clone(&NOTHING), index: 0 }
     }
-}
-
-/// A value without any part, which is null to all that look at it.
-fn unread() -> JsonValue {
-    JsonValue { tape: Arc::default(), index: 0 }
 }
 
 impl From<&Value> for JsonValue {
@@ -163,10 +158,8 @@ impl<'t> JsonNode<'t> {
     /// Its text as it was read, with the white space in it.
     #[must_use]
     pub fn raw(self) -> &'t str {
-        let Some(Part { start, end, .. }) = self.part() else { return "null" };
-        let bytes = self.tape.text.get(start as usize..end as usize).unwrap_or_default();
         // All of the text was checked, and parts begin and end with ASCII.
-        std::str::from_utf8(bytes).unwrap_or_default()
+        std::str::from_utf8(self.bytes()).unwrap_or_default()
     }
 
     /// The same, for those that compare or copy it.
@@ -410,7 +403,8 @@ mod tests {
         let tree = json!({ "a\"": [1, null, { "b": "\n" }], "c": 1.5 });
         assert_eq!(JsonValue::from(&tree).node().to_tree(), tree);
         assert!(JsonValue::default().node().is_null());
-        assert!(unread().node().is_null());
+        assert_eq!(JsonValue::default(), read("null").unwrap_or_default());
+        assert_eq!(JsonValue::default().detached().to_string(), "null");
         let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
         assert_eq!(JsonValue::from(&deep).to_string(), deep.to_string());
     }
