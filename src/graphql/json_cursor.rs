@@ -61,7 +61,7 @@ impl<'j> ObjectCursor<'j> {
         if byte(self.json, start)? != b'"' {
             return None;
         }
-        let key_end = string_end(self.json, start);
+        let key_end = strict_json::string_end(self.json.as_bytes(), start)?;
         let colon = skip_space(self.json, key_end);
         let value = skip_space(self.json, colon + 1);
         let key = unescaped(self.json.get(start..key_end)?)?;
@@ -128,15 +128,7 @@ pub(crate) fn value_start(json: &str, start: usize) -> usize {
 
 /// Where the value ends that begins at `start`.
 pub(crate) fn value_end(json: &str, start: usize) -> usize {
-    match byte(json, start) {
-        Some(b'"') => string_end(json, start),
-        Some(b'{' | b'[') => nested_end(json, start),
-        _ => {
-            let rest = json.as_bytes().get(start..).unwrap_or_default();
-            let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
-            start + rest.iter().position(is_end).unwrap_or(rest.len())
-        }
-    }
+    strict_json::value_end(json.as_bytes(), start).unwrap_or(json.len())
 }
 
 fn byte(json: &str, at: usize) -> Option<u8> {
@@ -151,43 +143,6 @@ fn after_comma(json: &str, end: usize) -> usize {
 
 fn skip_space(json: &str, start: usize) -> usize {
     strict_json::skip_space(json.as_bytes(), start)
-}
-
-/// After the closing quote of the string that begins at `start`.
-fn string_end(json: &str, start: usize) -> usize {
-    let bytes = json.as_bytes();
-    let mut at = start + 1;
-    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
-        match bytes.get(at + found) {
-            Some(b'"') => return at + found + 1,
-            _ => at += found + 2,
-        }
-    }
-    json.len()
-}
-
-/// After the bracket that closes the one at `start`.
-fn nested_end(json: &str, start: usize) -> usize {
-    let bytes = json.as_bytes();
-    let (mut at, mut depth) = (start, 0_usize);
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'"' => {
-                at = string_end(json, at);
-                continue;
-            }
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => {
-                depth -= 1;
-                if depth == 0 {
-                    return at + 1;
-                }
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    json.len()
 }
 
 #[cfg(test)]

@@ -119,8 +119,13 @@ impl Containers {
 }
 
 /// The first byte at or after `at` that is no white space.
+#[inline]
 pub(crate) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
-    while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+    // Most bytes are no white space, which one comparison tells.
+    while let Some(byte) = bytes.get(at)
+        && *byte <= b' '
+        && matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+    {
         at += 1;
     }
     at
@@ -180,8 +185,21 @@ pub(crate) fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
         return None;
     }
     let mut at = start + 1;
+    // Most keys and many values are shorter than eight bytes.
+    if let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        at += plain_bytes(*word);
+        if bytes.get(at) == Some(&b'"') {
+            return Some(at + 1);
+        }
+    }
+    long_string_end(bytes, at)
+}
+
+/// The same from a byte within the string.
+#[inline(never)]
+fn long_string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        at += plain_length(bytes.get(at..)?);
+        at = plain_end(bytes, at);
         match bytes.get(at)? {
             b'"' => return Some(at + 1),
             b'\\' => at = escape_end(bytes, at + 1)?,
@@ -203,26 +221,33 @@ fn escape_end(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// How many bytes come before the first quote, backslash or control character. Eight are looked at together.
-fn plain_length(bytes: &[u8]) -> usize {
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let found = special_bytes(u64::from_le_bytes(*word));
-        if found != 0 {
-            return index * 8 + found.trailing_zeros() as usize / 8;
+/// Where the first quote, backslash or control character at or after `at` stands, or the end. Eight bytes are looked at
+/// together.
+fn plain_end(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        match plain_bytes(*word) {
+            8 => at += 8,
+            count => return at + count,
         }
     }
-    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | ..0x20);
-    bytes.len() - rest.len() + rest.iter().position(is_special).unwrap_or(rest.len())
+    while bytes.get(at).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | ..0x20)) {
+        at += 1;
+    }
+    at
 }
 
-/// Sets the highest bit of each byte that ends a plain piece of a string. Bits above the lowest one that is set may be wrong.
-fn special_bytes(word: u64) -> u64 {
+/// How many of these bytes come before the first one that ends a plain piece of a string.
+#[inline]
+fn plain_bytes(word: [u8; 8]) -> usize {
     const LOW: u64 = u64::MAX / 255;
     const HIGH: u64 = LOW << 7;
-    let is_zero = |word: u64| word.wrapping_sub(LOW) & !word & HIGH;
-    let is_control = word.wrapping_sub(LOW * 0x20) & !word & HIGH;
-    is_control | is_zero(word ^ (LOW * 0x22)) | is_zero(word ^ (LOW * 0x5c))
+    let word = u64::from_le_bytes(word);
+    // A quote becomes 0x20 and a space 0x22; control characters stay below.
+    let quote_or_control = (word ^ (LOW * 0x02)).wrapping_sub(LOW * 0x21);
+    let backslash = (word ^ (LOW * 0x5c)).wrapping_sub(LOW);
+    // The highest bit of each such byte. Those above the lowest one that is set may be wrong.
+    let found = (quote_or_control | backslash) & !word & HIGH;
+    found.trailing_zeros() as usize / 8
 }
 
 /// The text of a string, given with its quotes.
@@ -266,6 +291,10 @@ mod tests {
             "\"12345678\"",
             "\"1234567\\\"\"",
             "\"é\u{7f}\u{2028}\"",
+            "\"a! #[]\"",
+            "\"a\u{1f}234567\"",
+            "\"ééé\u{1}ééé\"",
+            "\"é\\\"é345678901\"",
             "\"",
             "{}",
             "{ }",
