@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use peers::{OTHER_CPU, start_gateway, start_nginx, start_pillion, upstream_conf};
+use peers::{OTHER_CPU, PROXY_CPU, start_gateway, start_nginx, start_node, start_pillion, upstream_conf};
 use pillion_test_support::client::Client;
 use pillion_test_support::process::Process;
 use pillion_test_support::{free_port, wait_for_port};
@@ -47,8 +47,8 @@ fn main() -> Fallible<()> {
     Command::new("taskset").args(["-cp", OTHER_CPU, &std::process::id().to_string()]).output()?;
     let folder = Folder::new("extension-fields")?;
     let beside = beside_gateway(&folder.0)?;
-    let source = RowSource::start()?;
-    let (long, memory) = (long_list(&folder.0, &source)?, memory_by_rows(&folder.0, &source)?);
+    let long = long_lists(&folder.0)?;
+    let memory = memory_by_rows(&folder.0, &RowSource::start(OTHER_CPU)?)?;
     publish("extension_fields", &format!("## Fields on the upstream's rows\n\n{beside}\n{long}\n\n{memory}\n"))
 }
 
@@ -173,9 +173,9 @@ struct RowSource {
 }
 
 impl RowSource {
-    fn start() -> Fallible<Self> {
+    fn start(cpu: &str) -> Fallible<Self> {
         let port = free_port();
-        let process = start_gateway("rows.mjs", port, "", port)?;
+        let process = start_node(cpu, "rows.mjs", port, "", port)?;
         wait_for_port(port);
         Ok(Self { _process: process, port, address: format!("127.0.0.1:{port}") })
     }
@@ -207,24 +207,47 @@ fn timed(client: &mut Client, path: &str, bodies: &[String]) -> Fallible<f64> {
     Ok(started.elapsed().as_secs_f64() * 1000.0)
 }
 
-/// One request at a time, so that nothing waits for anything else.
-fn long_list(folder: &Path, source: &RowSource) -> Fallible<String> {
-    let (_process, port) = start(folder, &source.address, &list_of(LONG))?;
-    let asked = format!("{{ items(first: {LONG}) {{ id name _k0:__typename }} }}");
-    let asked = [json!({ "query": asked }).to_string()];
-    let (whole, calls) = ([json!({ "query": list_of(LONG) }).to_string()], batches(LONG));
-    let (mut pillion, mut other) = (Client::connect(port), Client::connect(source.port));
-    let (mut upstream, mut handler, mut through) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..TIMES {
-        upstream.push(timed(&mut other, GRAPHQL, &asked)?);
-        handler.push(timed(&mut other, "/offers", &calls)?);
-        through.push(timed(&mut pillion, GRAPHQL, &whole)?);
+/// Milliseconds for a long list.
+struct LongList {
+    upstream: f64,
+    handler: f64,
+    through: f64,
+}
+
+impl LongList {
+    fn ratio(&self) -> f64 {
+        self.through / (self.upstream + self.handler)
     }
-    let [upstream, handler, through] = [upstream, handler, through].map(|times| median(times.into_iter()));
+
+    /// One request at a time, so that nothing waits for anything else.
+    fn measure(folder: &Path, source: &RowSource) -> Fallible<Self> {
+        let (_process, port) = start(folder, &source.address, &list_of(LONG))?;
+        let asked = format!("{{ items(first: {LONG}) {{ id name _k0:__typename }} }}");
+        let asked = [json!({ "query": asked }).to_string()];
+        let (whole, calls) = ([json!({ "query": list_of(LONG) }).to_string()], batches(LONG));
+        let (mut pillion, mut other) = (Client::connect(port), Client::connect(source.port));
+        let (mut upstream, mut handler, mut through) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..TIMES {
+            upstream.push(timed(&mut other, GRAPHQL, &asked)?);
+            handler.push(timed(&mut other, "/offers", &calls)?);
+            through.push(timed(&mut pillion, GRAPHQL, &whole)?);
+        }
+        let [upstream, handler, through] = [upstream, handler, through].map(|times| median(times.into_iter()));
+        Ok(Self { upstream, handler, through })
+    }
+}
+
+/// With the upstream and the handler on the processor of all other upstreams, and on Pillion's own.
+fn long_lists(folder: &Path) -> Fallible<String> {
+    let apart = LongList::measure(folder, &RowSource::start(OTHER_CPU)?)?;
+    let shared = LongList::measure(folder, &RowSource::start(PROXY_CPU)?)?;
+    let LongList { upstream, handler, through } = apart;
     Ok(format!(
         "{LONG} rows of an upstream on Node with one such field, whose handler on Node gets {BATCH} keys in a call: {upstream:.0} ms \
-         from the upstream and {handler:.0} ms from the handler, {through:.0} ms through Pillion, {:.2} times both.",
-        through / (upstream + handler)
+         from the upstream and {handler:.0} ms from the handler, {through:.0} ms through Pillion, {:.2} times both. With both on \
+         Pillion's processor, where nothing runs side by side, it is {:.2} times.",
+        apart.ratio(),
+        shared.ratio()
     ))
 }
 

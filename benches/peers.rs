@@ -119,9 +119,13 @@ pub fn start_pinned(cpu: &str, program: &Path, arguments: &[String]) -> Fallible
 }
 
 pub fn start_gateway(script: &str, port: u16, upstream: &str, handler: u16) -> Fallible<Process> {
+    start_node(PROXY_CPU, script, port, upstream, handler)
+}
+
+pub fn start_node(cpu: &str, script: &str, port: u16, upstream: &str, handler: u16) -> Fallible<Process> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new("taskset");
-    command.args(["--cpu-list", PROXY_CPU]).arg(folder.join("tests/engines/node.sh"));
+    command.args(["--cpu-list", cpu]).arg(folder.join("tests/engines/node.sh"));
     command.arg(folder.join("benches/peers").join(script)).env("PORT", port.to_string()).env("UPSTREAM", upstream);
     command.env("HANDLER", format!("127.0.0.1:{handler}")).env("NODE_ENV", "production");
     Ok(Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))
