@@ -10,7 +10,7 @@ use crate::graphql::relationship_selection::RelationshipSelection;
 use crate::graphql::selection::SubSelection;
 use crate::model::json_value::{JsonKind, JsonNode, MemberLookup};
 use crate::model::response::{Dialect, Location, PathSegment};
-use crate::model::types::{BUILT_IN_SCALARS, OutputField, TypeKind, TypeRef, Types};
+use crate::model::types::{OutputField, TypeKind, TypeRef, Types, is_built_in_scalar};
 
 /// A value that does not fit.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -228,7 +228,7 @@ impl<'a> Completer<'a> {
     }
 
     fn complete_named(&mut self, name: &str, value: JsonNode<'_>, selected: &'a SubSelection) -> Result<(), Failed> {
-        if BUILT_IN_SCALARS.contains(&name) {
+        if is_built_in_scalar(name) {
             return self.complete_scalar(name, value);
         }
         match self.types.get(name).map(|definition| &definition.kind) {

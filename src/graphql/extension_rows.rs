@@ -55,6 +55,8 @@ pub struct RowScan<'s> {
     pub rows: Vec<RowPlace>,
     /// The occurrences that make up one field of a row: more than one if several fragments select it.
     pub groups: Vec<Vec<usize>>,
+    /// Has the response errors of its own?
+    pub has_errors: bool,
     by_sites: HashMap<Vec<usize>, usize>,
     /// The JSON of the key values of all rows.
     pub(super) key_values: Vec<Range<usize>>,

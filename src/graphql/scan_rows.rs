@@ -14,10 +14,11 @@ const LIST_DEPTH_MAX: usize = 64;
 /// The extension fields of a response, whose data has this shape; `None` if it has no data.
 #[must_use]
 pub fn scan_response<'s>(sites: &'s ExtensionSites, shape: &'s ResponseShape, response: &str) -> Option<RowScan<'s>> {
-    let mut found = None;
+    let (mut found, mut has_errors) = (None, false);
     let mut response_object = ObjectCursor::open(response, 0)?;
     while let Some(member) = response_object.next_key() {
         let mut end = None;
+        has_errors |= member.key == "errors";
         if member.key == "data" {
             // Of repeated keys the last one counts, as where the response is read.
             found = None;
@@ -31,6 +32,9 @@ pub fn scan_response<'s>(sites: &'s ExtensionSites, shape: &'s ResponseShape, re
             }
         }
         response_object.value_ended(end.unwrap_or_else(|| value_end(response, member.value)));
+    }
+    if let Some(scan) = &mut found {
+        scan.has_errors = has_errors;
     }
     found
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use serde_json::Value;
 
 use crate::execution::authorized_extensions::AuthorizedExtensions;
@@ -115,8 +116,8 @@ struct Collector<'x, 'p> {
     found: FieldKeys,
     /// Rows of the piece that is read.
     rows: usize,
-    /// For each call, where each of its keys stands, by the JSON of its values.
-    known: Vec<HashMap<Cow<'p, str>, usize>>,
+    /// For each call, where each of its keys stands, by the JSON of its values. The hasher is seeded for each process.
+    known: Vec<HashMap<Cow<'p, str>, usize, RandomState>>,
 }
 
 impl<'x, 'p> Collector<'x, 'p> {
@@ -130,7 +131,7 @@ impl<'x, 'p> Collector<'x, 'p> {
         self.found.calls.iter().position(|call| call.index == index).unwrap_or_else(|| {
             self.found.calls.push(CallKeys { index, keys: Vec::new(), rows: 0 });
             // At most as many as there are rows, so that it grows once.
-            self.known.push(HashMap::with_capacity(self.rows));
+            self.known.push(HashMap::with_capacity_and_hasher(self.rows, RandomState::default()));
             self.found.calls.len() - 1
         })
     }

@@ -114,15 +114,21 @@ pub fn parse_strict(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     Ok(value)
 }
 
-/// The same for a value whose syntax has been checked: a text without escapes is only copied.
+/// The same for a value whose syntax has been checked: a text without escapes is only copied, and most keys are integers.
 ///
 /// # Errors
 /// Says what is wrong and where, by line and column.
 pub fn parse_checked(text: &str) -> Result<Value, serde_json::Error> {
     match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(plain) if memchr::memchr(b'\\', plain.as_bytes()).is_none() => Ok(Value::String(plain.to_owned())),
-        _ => parse_strict(text.as_bytes()),
+        _ => short_integer(text).map_or_else(|| parse_strict(text.as_bytes()), |integer| Ok(integer.into())),
     }
+}
+
+/// A number that is nothing but digits, and few enough of them.
+fn short_integer(text: &str) -> Option<u64> {
+    let is_short = matches!(text.as_bytes(), [b'0'] | [b'1'..=b'9', ..]) && text.len() < 19;
+    is_short.then(|| text.parse().ok()).flatten()
 }
 
 /// Writes a value as `serde_json` does. Texts without anything to escape, which is nearly all, are found by vector
@@ -385,10 +391,13 @@ mod tests {
 
     #[test]
     fn checked_texts_are_read_as_all_others() {
-        for text in [r#""plain ü""#, r#""\"""#, r#""\u00e9\\""#, "\"\"", r#"{"a":[1.0]}"#, "1e5", "null"] {
+        let texts = [r#""plain ü""#, r#""\""#, r#""\u00e9\\""#, "\"\"", r#"{"a":[1.0]}"#, "1e5", "null"];
+        let integers = ["0", "7", "-7", "-0", "2147483648", "999999999999999999", "18446744073709551616"];
+        for text in texts.into_iter().chain(integers) {
             let raw: Option<&RawValue> = serde_json::from_str(text).ok();
             assert_eq!(raw.and_then(|raw| parse_checked(raw.get()).ok()), parse_strict(text.as_bytes()).ok(), "{text}");
         }
+        assert!(["", "01", "+1", "1 2", "é"].iter().all(|text| parse_checked(text).is_err()));
         let lone: Option<&RawValue> = serde_json::from_str(r#""\ud800""#).ok();
         assert!(lone.is_some_and(|raw| parse_checked(raw.get()).is_err()));
     }

@@ -257,10 +257,19 @@ impl TypeDefinition {
 
 /// All types that actions use, by name, built-in scalars included.
 #[derive(Clone, Debug, Default)]
-pub struct Types(pub IndexMap<String, TypeDefinition>);
+pub struct Types(pub IndexMap<String, TypeDefinition, NameHasher>);
+
+/// Hashes names of the configuration. Clients choose none of them, so that it need not withstand an attack.
+type NameHasher = foldhash::fast::RandomState;
 
 /// The scalars that every GraphQL server has.
 pub const BUILT_IN_SCALARS: [&str; 5] = ["Int", "Float", "String", "Boolean", "ID"];
+
+/// Is it one of [`BUILT_IN_SCALARS`]?
+#[must_use]
+pub fn is_built_in_scalar(name: &str) -> bool {
+    matches!(name, "Int" | "Float" | "String" | "Boolean" | "ID")
+}
 
 /// The names of PostgreSQL's types as Hasura shows them. A type that no file defines is one of these or an error.
 pub const DATABASE_SCALARS: &[&str] = &[

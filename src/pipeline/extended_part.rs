@@ -69,8 +69,10 @@ pub(crate) async fn extend_text(
     let (mut field_errors, mut client_headers) = (Vec::new(), Vec::new());
     let mut extended_text = None;
     if let Some(extensions) = execution.extensions {
+        let mut has_errors = true;
         if let Some(scan) = scan_response(&extensions.sites, &part.shape, text) {
             let bytes = scan.bytes();
+            has_errors = scan.has_errors;
             if let Err(no_room) = execution.context.charge(bytes) {
                 return ExtendedText { text: Err(no_room), field_errors, client_headers };
             }
@@ -84,7 +86,7 @@ pub(crate) async fn extend_text(
             }
         }
         let current = extended_text.as_deref().unwrap_or(text);
-        if let Some(restored) = restore_errors(&extensions.sites, &part.edits, current) {
+        if has_errors && let Some(restored) = restore_errors(&extensions.sites, &part.edits, current) {
             extended_text = Some(restored);
         }
     }
