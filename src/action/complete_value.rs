@@ -1,6 +1,7 @@
 //! Completes a handler's value: checks it against the action's output type and cuts it to the client's selection:
 //! [CompleteValue](https://spec.graphql.org/September2025/#CompleteValue()), with Hasura's messages.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -79,23 +80,23 @@ pub fn complete_value(
     selected: &SubSelection,
     rows: &mut dyn RowSource,
 ) -> CompletedValue {
-    let CompletionRules { types, dialect, max_list_length } = *rules;
-    let json = Vec::with_capacity(USUAL_BYTES);
-    let mut shaper = Completer { types, dialect, max_list_length, rows, json, path: Vec::new(), errors: Vec::new() };
-    let null_escapes = match shaper.complete(ty, Some(value), selected, ResponsePath::Response) {
-        Ok(()) => false,
-        Err(Failed) => {
-            shaper.json = b"null".to_vec();
-            !ty.is_nullable()
-        }
-    };
+    let mut completer = Completer::new(rules, rows, Vec::new());
+    let CompletedPart { errors, null_escapes, .. } = completer.add(ty, value, selected);
     // Every piece of it was text.
-    let json = String::from_utf8(shaper.json).unwrap_or_default();
-    CompletedValue { json, errors: shaper.errors, null_escapes }
+    let json = String::from_utf8(completer.into_json()).unwrap_or_default();
+    CompletedValue { json, errors, null_escapes }
 }
 
-/// Room for most values of extension fields, of which there may be thousands.
-const USUAL_BYTES: usize = 64;
+/// One of several values that were completed into one text.
+#[derive(Debug, PartialEq)]
+pub struct CompletedPart {
+    /// Its bytes in the text.
+    pub range: Range<usize>,
+    /// See [`CompletedValue::errors`].
+    pub errors: Vec<CompletionError>,
+    /// See [`CompletedValue::null_escapes`].
+    pub null_escapes: bool,
+}
 
 /// Errors of the upstream's rows that are kept; clients do not need more.
 const ERRORS_KEPT: usize = 100;
@@ -120,7 +121,8 @@ enum ResponsePath<'a> {
     Field(&'a str),
 }
 
-struct Completer<'a> {
+/// Completes values one after another into one text, which takes less than a text for each.
+pub struct Completer<'a> {
     types: &'a Types,
     dialect: Dialect,
     max_list_length: usize,
@@ -154,6 +156,34 @@ fn to_path(path: &[PathStep<'_>]) -> impl Iterator<Item = PathSegment> {
 }
 
 impl<'a> Completer<'a> {
+    /// Adds to `json`; rows of relationships come from `rows`.
+    #[must_use]
+    pub fn new(rules: &CompletionRules<'a>, rows: &'a mut dyn RowSource, json: Vec<u8>) -> Self {
+        let CompletionRules { types, dialect, max_list_length } = *rules;
+        Self { types, dialect, max_list_length, rows, json, path: Vec::new(), errors: Vec::new() }
+    }
+
+    /// Completes `value` as `ty`.
+    pub fn add(&mut self, ty: &TypeRef, value: JsonNode<'_>, selected: &'a SubSelection) -> CompletedPart {
+        let start = self.json.len();
+        self.path.clear();
+        let null_escapes = match self.complete(ty, Some(value), selected, ResponsePath::Response) {
+            Ok(()) => false,
+            Err(Failed) => {
+                self.json.truncate(start);
+                self.json.extend_from_slice(b"null");
+                !ty.is_nullable()
+            }
+        };
+        CompletedPart { range: start..self.json.len(), errors: std::mem::take(&mut self.errors), null_escapes }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn into_json(self) -> Vec<u8> {
+        self.json
+    }
+
     /// Writes `value` as `ty`. The recursion is as deep as the client's selection or the type's lists are, both of
     /// which are limited.
     fn complete(

@@ -18,7 +18,7 @@ pub enum CallKeys<'k> {
 pub fn fill(template: &ArgumentTemplate, key_fields: &[&str], keys: CallKeys<'_>) -> Value {
     match (template, keys) {
         (ArgumentTemplate::Constant(value), _) => value.clone(),
-        (ArgumentTemplate::Key(name), keys) => value_of(name, key_fields, keys),
+        (ArgumentTemplate::Key(name), keys) => value_of(name, key_fields, keys).cloned().unwrap_or_default(),
         (ArgumentTemplate::List(items), CallKeys::All(values)) if is_key_list(items) => {
             values.iter().map(|value| (*value).clone()).collect()
         }
@@ -30,12 +30,20 @@ pub fn fill(template: &ArgumentTemplate, key_fields: &[&str], keys: CallKeys<'_>
     }
 }
 
-fn value_of(name: &str, key_fields: &[&str], keys: CallKeys<'_>) -> Value {
-    let value = match keys {
+fn value_of<'k>(name: &str, key_fields: &[&str], keys: CallKeys<'k>) -> Option<&'k Value> {
+    match keys {
         CallKeys::One(values) => key_fields.iter().position(|field| *field == name).and_then(|index| values.get(index)),
         CallKeys::All(values) => values.first().copied(),
-    };
-    value.cloned().unwrap_or_default()
+    }
+}
+
+/// The value itself, if the template is nothing but a key.
+#[must_use]
+pub fn only_key<'k>(template: &ArgumentTemplate, key_fields: &[&str], keys: CallKeys<'k>) -> Option<&'k Value> {
+    match template {
+        ArgumentTemplate::Key(name) => value_of(name, key_fields, keys),
+        _ => None,
+    }
 }
 
 fn is_key_list(items: &[ArgumentTemplate]) -> bool {

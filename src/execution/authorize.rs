@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 
 use crate::action::before::BeforeError;
 use crate::action::handler_error::HandlerResponseError;
-use crate::action::key_arguments::{CallKeys, fill};
-use crate::graphql::coerce::coerce_argument;
+use crate::action::key_arguments::{CallKeys, fill, only_key};
+use crate::graphql::coerce::{coerce_argument, is_coerced};
 use crate::graphql::selection::SubSelection;
 use crate::model::action::{Action, OperationKind};
 use crate::model::extension_field::ExtensionField;
@@ -332,7 +332,7 @@ impl AuthorizedField {
     ) -> impl Iterator<Item = Result<(&'v str, Cow<'v, Value>), HandlerResponseError>> {
         self.action.arguments.iter().filter_map(move |definition| {
             let value = match self.given(types, definition, key_fields, keys) {
-                Some(given) => given.map(Cow::Owned),
+                Some(given) => given,
                 None => Ok(Cow::Borrowed(self.arguments.get(&definition.name)?)),
             };
             Some(value.map(|value| (definition.name.as_str(), value)))
@@ -351,16 +351,19 @@ impl AuthorizedField {
     }
 
     /// The value of an argument that the configuration gives.
-    fn given(
+    fn given<'k>(
         &self,
         types: &Types,
         definition: &InputValue,
         key_fields: &[&str],
-        keys: CallKeys<'_>,
-    ) -> Option<Result<Value, HandlerResponseError>> {
+        keys: CallKeys<'k>,
+    ) -> Option<Result<Cow<'k, Value>, HandlerResponseError>> {
         let (argument, template) = self.field.arguments.iter().find(|(name, _)| *name == definition.name)?;
+        if let Some(key) = only_key(template, key_fields, keys).filter(|key| is_coerced(&definition.ty, key)) {
+            return Some(Ok(Cow::Borrowed(key)));
+        }
         // What does not fit is a value of the upstream, so the error does not show it.
         let unfit = |_| HandlerResponseError::UnfitKey { argument: argument.clone(), ty: definition.ty.to_string() };
-        Some(coerce_argument(types, definition, fill(template, key_fields, keys)).map_err(unfit))
+        Some(coerce_argument(types, definition, fill(template, key_fields, keys)).map(Cow::Owned).map_err(unfit))
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::graphql::value_error::{CoerceError, Holder, ValueMismatch, ValuePath, is_integer};
 use crate::model::json::{RawObject, parse_checked};
-use crate::model::types::{InputValue, TypeKind, TypeRef, Types};
+use crate::model::types::{InputValue, TypeKind, TypeRef, Types, is_built_in_scalar};
 
 /// The variables of an operation, coerced. A variable that was not given and has no default is absent.
 pub type Variables = HashMap<String, Value>;
@@ -124,6 +124,18 @@ fn argument_values(
 /// When the type does not take it.
 pub fn coerce_argument(types: &Types, definition: &InputValue, value: Value) -> Result<Value, CoerceError> {
     coerce_value(types, &definition.ty, value, &ValuePath::root(Holder::Argument, &definition.name, None))
+}
+
+/// Is an argument of a built-in scalar, given as this JSON, already a value of its type? Then [`coerce_argument`] would only
+/// copy it.
+#[must_use]
+pub fn is_coerced(ty: &TypeRef, value: &Value) -> bool {
+    let is_rewritten = |name: &str| name == "ID" && value.is_number();
+    match ty {
+        TypeRef::NonNull(inner) => is_coerced(inner, value),
+        TypeRef::Named(name) => is_built_in_scalar(name) && scalar_takes(name, value) && !is_rewritten(name),
+        TypeRef::List(_) => false,
+    }
 }
 
 /// A default from a configuration file, as a value of its type.

@@ -10,6 +10,7 @@ use crate::execution::authorize::{AuthorizedCall, AuthorizedField, Clearance, Cl
 use crate::memory::tree_bytes;
 use crate::model::action::Action;
 use crate::model::error_kind::{ErrorKind, Reason};
+use crate::model::extension_field::KeyList;
 use crate::model::json::json_length;
 use crate::model::limits::Limits;
 use crate::model::types::Types;
@@ -24,7 +25,7 @@ pub(crate) enum CallInputs<'i> {
         /// The field.
         field: &'i AuthorizedField,
         /// The keys.
-        keys: &'i [Vec<Value>],
+        keys: &'i KeyList,
         /// What the upstream has said to the call of each key; empty if it was not asked.
         clearances: &'i [Clearance],
     },
@@ -35,7 +36,7 @@ pub(crate) enum OwnedInputs {
     /// See [`CallInputs::Calls`].
     Calls(Vec<AuthorizedCall>),
     /// See [`CallInputs::Rows`].
-    Rows(AuthorizedField, Vec<Vec<Value>>, Vec<Clearance>),
+    Rows(AuthorizedField, KeyList, Vec<Clearance>),
 }
 
 impl OwnedInputs {
@@ -145,8 +146,7 @@ impl CallInputs<'_> {
                 Ok(call)
             }
             Self::Rows { field, keys, clearances } => {
-                let key = keys.get(index).ok_or_else(not_authorized)?;
-                let call = field.call(types, CallKeys::One(key))?;
+                let call = field.call(types, CallKeys::One(keys.get(index)))?;
                 match clearances.get(index) {
                     None => Ok(call),
                     Some(Err(error)) => Err(error.clone().into()),
@@ -170,7 +170,7 @@ impl CallInputs<'_> {
                 if let Some(Err(error)) = clearances.get(index) {
                     return Err(error.clone().into());
                 }
-                field.check(types, CallKeys::One(keys.get(index).map_or(&[], Vec::as_slice)))
+                field.check(types, CallKeys::One(keys.get(index)))
             }
         }
     }
@@ -199,7 +199,7 @@ impl CallInputs<'_> {
     pub(crate) fn matched_value(&self, index: usize) -> Option<&Value> {
         match self {
             Self::Calls(_) => None,
-            Self::Rows { field, keys, .. } => keys.get(index).and_then(|key| key.get(matched_key(field.field()))),
+            Self::Rows { field, keys, .. } => keys.get(index).get(matched_key(field.field())),
         }
     }
 
@@ -219,15 +219,15 @@ impl CallInputs<'_> {
     /// What an input takes beside those.
     #[must_use]
     pub(crate) fn own_bytes(self, index: usize) -> InputBytes {
-        let keys = match self {
-            Self::Calls(_) => None,
+        let key = match self {
+            Self::Calls(_) => &[],
             Self::Rows { keys, .. } => keys.get(index),
         };
         let bytes = |value: &Value| {
             let text = json_length(value);
             InputBytes { text, values: text.saturating_add(KEY_BYTES) }
         };
-        keys.into_iter().flatten().map(bytes).fold(InputBytes::default(), InputBytes::plus)
+        key.iter().map(bytes).fold(InputBytes::default(), InputBytes::plus)
     }
 
     /// These of the inputs, with nothing borrowed.
@@ -238,9 +238,8 @@ impl CallInputs<'_> {
                 OwnedInputs::Calls(indexes.iter().filter_map(|index| calls.get(*index)).cloned().collect())
             }
             Self::Rows { field, keys, clearances } => {
-                let keys = indexes.iter().filter_map(|index| keys.get(*index)).cloned().collect();
                 let clearances = indexes.iter().filter_map(|index| clearances.get(*index)).cloned().collect();
-                OwnedInputs::Rows(field.clone(), keys, clearances)
+                OwnedInputs::Rows(field.clone(), keys.select(indexes), clearances)
             }
         }
     }

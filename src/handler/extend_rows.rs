@@ -9,7 +9,9 @@ use futures_util::future::{BoxFuture, join_all};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
-use crate::action::complete_value::{CompletedValue, CompletionError, CompletionRules, complete_value};
+use crate::action::complete_value::{
+    CompletedPart, CompletedValue, Completer, CompletionError, CompletionRules, complete_value,
+};
 use crate::action::handler_error::{ErrorExtensions, HandlerError};
 use crate::action::key_arguments::CallKeys as CallKey;
 use crate::action::relationship::{FoundRows, RowKeys, RowSet, RowSource};
@@ -197,7 +199,7 @@ struct Completion {
     of: (usize, usize),
     /// What is selected: a place in [`Completions::selections`].
     selection: usize,
-    result: Result<CompletedValue, usize>,
+    result: Result<CompletedPart, usize>,
 }
 
 /// After so many values other requests are served.
@@ -216,6 +218,8 @@ struct Completions<'v, 'e> {
     values: &'v [FieldValues<'e>],
     selections: Vec<Selected>,
     all: Vec<Completion>,
+    /// Their JSON.
+    text: String,
     /// The completion of each row, piece by piece.
     of_rows: Vec<Vec<Option<usize>>>,
 }
@@ -223,7 +227,8 @@ struct Completions<'v, 'e> {
 impl<'v, 'e> Completions<'v, 'e> {
     fn new(extensions: &'v AuthorizedExtensions, keys: &FieldKeys, values: &'v [FieldValues<'e>]) -> Self {
         let fields = keys.calls.iter().filter_map(|call| extensions.calls.get(call.index)).collect();
-        let mut completions = Self { fields, values, selections: Vec::new(), all: Vec::new(), of_rows: Vec::new() };
+        let mut completions =
+            Self { fields, values, selections: Vec::new(), all: Vec::new(), text: String::new(), of_rows: Vec::new() };
         for piece in &keys.pieces {
             // Few groups have many rows: which selection of which call is looked up once for each group.
             let mut of_groups: Vec<Option<usize>> = vec![None; piece.selections.len()];
@@ -273,19 +278,27 @@ impl<'v, 'e> Completions<'v, 'e> {
 
     async fn complete_with(&mut self, execution: &ExecutionContext<'_>, rows: &mut (dyn RowSource + Send)) {
         let rules = completion_rules(execution.snapshot);
-        for (index, completion) in self.all.iter_mut().enumerate() {
-            if index % COMPLETED_IN_A_ROW == COMPLETED_IN_A_ROW - 1 {
+        let Self { fields, values, selections, all, text, .. } = self;
+        let mut json = Vec::new();
+        for (index, some) in all.chunks_mut(COMPLETED_IN_A_ROW).enumerate() {
+            if index > 0 {
                 tokio::task::yield_now().await;
             }
-            let (call, key) = completion.of;
-            let (Some(field), Some(values)) = (self.fields.get(call), self.values.get(call)) else { continue };
-            let Some(Selected { selection, .. }) = self.selections.get(completion.selection) else { continue };
-            completion.result = match values.values.get(key) {
-                Some(Ok(value)) => Ok(complete_value(&rules, &field.field().ty, value.node(), selection, rows)),
-                Some(Err(failure)) => Err(*failure),
-                None => Err(usize::MAX),
-            };
+            let mut completer = Completer::new(&rules, rows, json);
+            for completion in some {
+                let (call, key) = completion.of;
+                let (Some(field), Some(values)) = (fields.get(call), values.get(call)) else { continue };
+                let Some(Selected { selection, .. }) = selections.get(completion.selection) else { continue };
+                completion.result = match values.values.get(key) {
+                    Some(Ok(value)) => Ok(completer.add(&field.field().ty, value.node(), selection)),
+                    Some(Err(failure)) => Err(*failure),
+                    None => Err(usize::MAX),
+                };
+            }
+            json = completer.into_json();
         }
+        // Every piece of it was text.
+        *text = String::from_utf8(json).unwrap_or_default();
     }
 }
 
@@ -298,7 +311,7 @@ fn log_misfits(execution: &ExecutionContext<'_>, keys: &FieldKeys, completed: &C
             continue;
         }
         logged.push(*call);
-        let key = keys.calls.get(*call).and_then(|call| call.keys.get(*key));
+        let key = keys.calls.get(*call).map(|call| call.keys.get(*key));
         let (Some(field), Some(key)) = (completed.fields.get(*call), key) else { continue };
         let Some(Selected { selection, .. }) = completed.selections.get(*selection) else { continue };
         if let Ok(sent) = field.call(&execution.snapshot.catalog.schema.types, CallKey::One(key)) {
@@ -341,7 +354,7 @@ fn errors_by_key<'v>(values: &'v [FieldValues<'_>]) -> HashMap<(usize, usize), V
     by_key
 }
 
-impl Assembler<'_, '_> {
+impl<'a> Assembler<'a, '_> {
     fn piece(&mut self, index: usize, piece: &Piece<'_>) -> ExtendedPiece {
         let mut errors = Vec::new();
         let (Some(keys), Some(of_rows)) = (self.keys.pieces.get(index), self.completed.of_rows.get(index)) else {
@@ -371,15 +384,15 @@ impl Assembler<'_, '_> {
         ExtendedPiece { json: piece.scan.splice(&self.extensions.sites, piece.json, value), errors }
     }
 
-    fn value<'c>(
+    fn value(
         &mut self,
         index: usize,
         piece: &Piece<'_>,
         row: usize,
         (call, key): (usize, usize),
-        completion: &'c Completion,
+        completion: &Completion,
         errors: &mut Vec<FieldError>,
-    ) -> RowValue<'c> {
+    ) -> RowValue<'a> {
         let is_nullable = self.completed.fields.get(call).is_none_or(|field| field.field().ty.is_nullable());
         match &completion.result {
             Ok(completed) => {
@@ -390,7 +403,8 @@ impl Assembler<'_, '_> {
                 for error in &completed.errors {
                     self.push(errors, piece, row, shape(error));
                 }
-                if completed.null_escapes { RowValue::NullAbove } else { RowValue::Json(&completed.json) }
+                let json = self.completed.text.get(completed.range.clone()).unwrap_or("null");
+                if completed.null_escapes { RowValue::NullAbove } else { RowValue::Json(json) }
             }
             Err(failure) => {
                 let known = self.failures.get_mut(&(call, *failure));

@@ -1,7 +1,5 @@
 //! Handler calls of extension fields: fetches the values of many keys.
 
-use serde_json::Value;
-
 use crate::action::before::{BeforeError, Moment};
 use crate::action::handler_error::TransportError;
 use crate::action::key_arguments::CallKeys;
@@ -11,6 +9,7 @@ use crate::handler::call_inputs::CallInputs;
 use crate::handler::field_values::FieldValues;
 use crate::handler::joined_calls::JoinedCall;
 use crate::handler::{before, cached_values};
+use crate::model::extension_field::KeyList;
 
 /// Bytes of a key's place in lists while it is fetched.
 const KEY_BYTES: usize = 256;
@@ -21,7 +20,7 @@ const KEY_BYTES: usize = 256;
 pub(crate) async fn fetch<'e>(
     execution: &ExecutionContext<'e>,
     field: &AuthorizedField,
-    keys: &[Vec<Value>],
+    keys: &KeyList,
 ) -> FieldValues<'e> {
     let mut found = FieldValues::new(keys.len());
     let Ok(_held) = execution.context.hold(keys.len().saturating_mul(KEY_BYTES)) else {
@@ -40,7 +39,7 @@ pub(crate) async fn fetch<'e>(
 }
 
 /// What the upstream says to the calls of all keys, asked once.
-async fn clearances(execution: &ExecutionContext<'_>, field: &AuthorizedField, keys: &[Vec<Value>]) -> Vec<Clearance> {
+async fn clearances(execution: &ExecutionContext<'_>, field: &AuthorizedField, keys: &KeyList) -> Vec<Clearance> {
     let types = &execution.snapshot.catalog.schema.types;
     let calls: Vec<Option<AuthorizedCall>> =
         keys.iter().map(|key| field.call(types, CallKeys::One(key)).ok()).collect();

@@ -20,6 +20,7 @@ use crate::handler::{cache_entries, raw_call, read_response};
 use crate::handler_client::exchange::HandlerHttpResponse;
 use crate::memory::Charge;
 use crate::model::error_kind::ErrorKind;
+use crate::model::extension_field::KeyList;
 use crate::model::traffic::TrafficPolicy;
 use crate::model::types::Types;
 use crate::traffic_shaping::response_cache::FillGuard;
@@ -231,10 +232,10 @@ fn prepare(execution: &ExecutionContext<'_>, inputs: CallInputs<'_>, joining: Jo
 }
 
 /// The same for rows about which the upstream was not asked: there need be no call for each of them.
-fn prepare_rows(types: &Types, mut batch: RowBatch<'_>, keys: &[Vec<Value>], all: Vec<Wanted>) -> Prepared {
+fn prepare_rows(types: &Types, mut batch: RowBatch<'_>, keys: &KeyList, all: Vec<Wanted>) -> Prepared {
     let (mut wanted, mut unfit) = (Vec::with_capacity(all.len()), Vec::new());
     for one in all {
-        match batch.push(types, keys.get(one.index).map_or(&[], Vec::as_slice)) {
+        match batch.push(types, keys.get(one.index)) {
             Ok(()) => wanted.push(one),
             Err(error) => unfit.push((one.index, error)),
         }

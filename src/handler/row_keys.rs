@@ -6,12 +6,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use serde_json::Value;
 
 use crate::execution::authorized_extensions::AuthorizedExtensions;
 use crate::graphql::extension_rows::{RowKey, RowScan};
 use crate::graphql::selection::SubSelection;
-use crate::model::extension_field::ExtensionField;
+use crate::model::extension_field::{ExtensionField, KeyList};
 use crate::model::json::parse_checked;
 
 /// What a row's field needs.
@@ -45,8 +44,8 @@ pub(crate) enum Target {
 pub(crate) struct CallKeys {
     /// Which of [`AuthorizedExtensions::calls`].
     pub index: usize,
-    /// The values of each distinct key.
-    pub keys: Vec<Vec<Value>>,
+    /// Each distinct key.
+    pub keys: KeyList,
     /// How many rows have them.
     pub rows: usize,
 }
@@ -127,9 +126,9 @@ impl<'x, 'p> Collector<'x, 'p> {
     }
 
     /// Which of the calls that are collected. Rows without a key need none.
-    fn call(&mut self, index: usize) -> usize {
+    fn call(&mut self, index: usize, width: usize) -> usize {
         self.found.calls.iter().position(|call| call.index == index).unwrap_or_else(|| {
-            self.found.calls.push(CallKeys { index, keys: Vec::new(), rows: 0 });
+            self.found.calls.push(CallKeys { index, keys: KeyList::new(width), rows: 0 });
             // At most as many as there are rows, so that it grows once.
             self.known.push(HashMap::with_capacity_and_hasher(self.rows, RandomState::default()));
             self.found.calls.len() - 1
@@ -148,7 +147,7 @@ impl<'x, 'p> Collector<'x, 'p> {
             RowKey::Missing(key) => return missing(*key),
         }
         let ranges = scan.key_values(key);
-        let index = self.call(of.index);
+        let index = self.call(of.index, ranges.len());
         let (Some(call), Some(known)) = (self.found.calls.get_mut(index), self.known.get_mut(index)) else {
             return missing(0);
         };
@@ -158,7 +157,7 @@ impl<'x, 'p> Collector<'x, 'p> {
             let value = |range: &Range<usize>| {
                 json.get(range.clone()).and_then(|text| parse_checked(text).ok()).unwrap_or_default()
             };
-            call.keys.push(ranges.iter().map(value).collect());
+            call.keys.push(ranges.iter().map(value));
             next
         });
         Target::Key { call: index, key, group }

@@ -27,6 +27,64 @@ pub struct ExtensionField {
     pub deprecated: Option<Deprecation>,
 }
 
+/// Keys of rows, each with a value for each of [`ExtensionField::key_fields`].
+#[derive(Clone, Debug, Default)]
+pub struct KeyList {
+    /// The values of all, one key after another: there may be many, and a list for each would be dear.
+    values: Vec<Value>,
+    /// Values of each key.
+    width: usize,
+    /// How many keys there are, which may have no value.
+    count: usize,
+}
+
+impl KeyList {
+    /// No keys yet; each will have so many values.
+    #[must_use]
+    pub fn new(width: usize) -> Self {
+        Self { width, ..Self::default() }
+    }
+
+    /// Adds one. Values that it has too many are dropped, and those that it lacks are null.
+    pub fn push(&mut self, values: impl IntoIterator<Item = Value>) {
+        self.values.extend(values.into_iter().take(self.width));
+        self.count += 1;
+        self.values.resize(self.count * self.width, Value::Null);
+    }
+
+    /// How many keys there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Is there none?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The values of a key; none if it is not there.
+    #[must_use]
+    pub fn get(&self, index: usize) -> &[Value] {
+        let start = index.saturating_mul(self.width);
+        self.values.get(start..start.saturating_add(self.width)).unwrap_or_default()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &[Value]> {
+        (0..self.count).map(|index| self.get(index))
+    }
+
+    /// A copy of these of them.
+    #[must_use]
+    pub fn select(&self, indexes: &[usize]) -> Self {
+        let mut selected = Self::new(self.width);
+        indexes.iter().for_each(|index| selected.push(self.get(*index).iter().cloned()));
+        selected
+    }
+}
+
 /// The value of an argument, in which values of the row stand.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ArgumentTemplate {
@@ -77,6 +135,21 @@ impl ExtensionField {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_found_by_their_index() {
+        let mut keys = KeyList::new(2);
+        keys.push([1.into(), "a".into()]);
+        keys.push([2.into()]);
+        keys.push([3.into(), "c".into(), "more".into()]);
+        let all = [[Value::from(1), "a".into()], [2.into(), Value::Null], [3.into(), "c".into()]];
+        assert_eq!(keys.iter().collect::<Vec<_>>(), all);
+        assert_eq!((keys.len(), keys.get(3)), (3, &[][..]));
+        assert_eq!(keys.select(&[2, 0]).iter().collect::<Vec<_>>(), [&all[2], &all[0]]);
+        let mut without_values = KeyList::new(0);
+        without_values.push([]);
+        assert_eq!((without_values.len(), without_values.is_empty(), without_values.get(0)), (1, false, &[][..]));
+    }
 
     #[test]
     fn key_fields_are_each_named_once() {

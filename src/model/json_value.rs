@@ -229,8 +229,11 @@ impl<'t> JsonNode<'t> {
     #[must_use]
     pub fn is_key(self, name: &str) -> bool {
         match self.bytes() {
-            [b'"', plain @ .., b'"'] if memchr::memchr(b'\\', plain).is_none() => plain == name.as_bytes(),
-            _ => self.as_text().is_some_and(|key| key == name),
+            [b'"', plain @ .., b'"'] if plain == name.as_bytes() => true,
+            [b'"', escaped @ .., b'"'] if memchr::memchr(b'\\', escaped).is_some() => {
+                self.as_text().is_some_and(|key| key == name)
+            }
+            _ => false,
         }
     }
 
