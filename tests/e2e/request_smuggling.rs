@@ -28,6 +28,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 pub const TESTS: &[super::Test] = trials![
     every_framing_trick_has_the_expected_response,
+    what_comes_during_a_request_is_read_to_the_letter,
     other_parsers_read_the_same_requests,
     other_parsers_read_the_same_responses,
 ];
@@ -234,6 +235,26 @@ fn every_framing_trick_has_the_expected_response(_: &Engines) {
     }
     assert!(count >= 500, "there are {count} cases");
     assert!(failures.is_empty(), "{} of {count}\n{}", failures.len(), failures.join("\n"));
+}
+
+/// What stands between two requests is read as always if it comes alone, while the response to the first one is waited for.
+fn what_comes_during_a_request_is_read_to_the_letter(_: &Engines) {
+    let proxy = Proxy::start();
+    let late = Reply::Late(Duration::from_millis(300), Box::new(Reply::status(204, "")));
+    proxy.upstream.on_path("/1", late);
+    let cases =
+        [("\r", &["204", "400"][..]), (" ", &["204", "400"]), ("\r\n", &["204", "next"]), ("\n", &["204", "next"])];
+    for (between, wanted) in cases {
+        let mut client = proxy.pillion.client();
+        client.send(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
+        wait_until("that it is in flight", || !proxy.take_seen().is_empty());
+        client.send(between.as_bytes());
+        // So that it is read before what follows.
+        std::thread::sleep(QUIET);
+        client.send(NEXT);
+        let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+        assert_eq!(read_responses(&mut client, Some(&wanted)), wanted, "{between:?}");
+    }
 }
 
 /// What is answered to `bytes`, and what reaches the upstream, which is waited for if so many requests are expected there.

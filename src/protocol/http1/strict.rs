@@ -25,6 +25,8 @@ pub struct Strict {
     heads: u64,
     /// Bytes of empty lines that have come before a head.
     blank_bytes: usize,
+    /// Was the last of them a carriage return, which only a line feed may follow?
+    is_line_begun: bool,
 }
 
 /// Where in a connection it is.
@@ -68,7 +70,7 @@ const FIELDS_MAX: usize = 256;
 
 impl Default for Strict {
     fn default() -> Self {
-        Self { place: Place::Head, begun: BytesMut::new(), heads: 0, blank_bytes: 0 }
+        Self { place: Place::Head, begun: BytesMut::new(), heads: 0, blank_bytes: 0, is_line_begun: false }
     }
 }
 
@@ -111,7 +113,7 @@ impl Strict {
     /// Do the passed bytes form that many whole requests, and no part of another one?
     #[must_use]
     pub fn is_after(&self, requests: u64) -> bool {
-        self.place == Place::Head && self.begun.is_empty() && self.heads == requests
+        self.place == Place::Head && self.begun.is_empty() && !self.is_line_begun && self.heads == requests
     }
 
     /// How many of the bytes that have passed belong to half a head.
@@ -149,9 +151,14 @@ impl Strict {
     }
 
     fn head(&mut self, rest: &[u8]) -> Looked {
+        if self.is_line_begun && rest.first() != Some(&b'\n') {
+            // pingora skips a carriage return that comes alone.
+            return Looked::Rejected(0);
+        }
         if self.begun.is_empty() && matches!(rest.first(), Some(b'\r' | b'\n')) {
             // Empty lines before a request, which a reader should skip: a few.
             self.blank_bytes += 1;
+            self.is_line_begun = rest.first() == Some(&b'\r');
             return match self.blank_bytes > BLANK_BYTES_MAX {
                 true => Looked::Rejected(0),
                 false => Looked::Passed(1, Place::Head),
@@ -339,6 +346,11 @@ mod tests {
             let head = headed(lines);
             assert_eq!(passed(&format!("{head}abc{GET}")), head.len(), "{lines:?}");
         }
+        // Neither does anything after a carriage return that no line feed follows.
+        for text in ["\rGET / HTTP/1.1\r\n\r\n", "\r\r\n", "\r\0"] {
+            assert_eq!(passed(text), 1, "{text:?}");
+            assert_eq!(passed(&format!("{GET}\r\n\n{text}")), GET.len() + 4, "{text:?}");
+        }
         // The last byte of a head that is none does not.
         for head in [
             "GET x?t HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -389,6 +401,7 @@ mod tests {
         let upgrade = headed("Connection: Upgrade\r\nUpgrade: websocket\r\n");
         for text in [
             format!("{GET}G"),
+            format!("{GET}\r"),
             format!("{}ab", headed("Content-Length: 3\r\n")),
             chunked("3\r\nabc\r\n0\r\n"),
             headed("Content-Length: x\r\n"),
