@@ -7,7 +7,7 @@ use apollo_compiler::{Name, Node};
 use crate::graphql::coerce::{Variables, coerce_constant, json_of};
 use crate::graphql::suggestions::did_you_mean;
 use crate::model::extension_field::ArgumentTemplate;
-use crate::model::types::{BUILT_IN_SCALARS, InputValue, TypeKind, TypeRef, Types};
+use crate::model::types::{InputValue, TypeKind, TypeRef, Types, is_built_in_scalar};
 
 /// The template that `value` is for an argument of this name and type. The parser's limit bounds the recursion.
 ///
@@ -50,7 +50,7 @@ impl Reader<'_> {
         let kind = self.types.get(type_name).map(|definition| &definition.kind);
         match (kind, value.as_ref()) {
             (Some(TypeKind::InputObject(fields)), Literal::Object(given)) => self.object(type_name, fields, given),
-            (Some(TypeKind::Scalar) | None, _) if !BUILT_IN_SCALARS.contains(&type_name) => Ok(untyped(value)),
+            (Some(TypeKind::Scalar) | None, _) if !is_built_in_scalar(type_name) => Ok(untyped(value)),
             (_, other) => {
                 let what = if matches!(other, Literal::List(_)) { "a list" } else { "an object" };
                 Err(format!("the argument \"{}\" has {what} where its type is {type_name}", self.argument))

@@ -17,7 +17,7 @@ use crate::kriti::parse::{parse, parse_text};
 use crate::model::action::ADMIN_ROLE;
 use crate::model::before::{Before, BeforeField, BeforeVariable, Identity, Requirement, Requirements, VariableSource};
 use crate::model::source::{Diagnostic, Severity};
-use crate::model::types::{BUILT_IN_SCALARS, InputValue, TypeKind, TypeRef, Types};
+use crate::model::types::{InputValue, TypeKind, TypeRef, Types, is_built_in_scalar};
 use crate::session::SESSION_PREFIX;
 
 /// The keys of an action's settings that are about `before`, as they are written.
@@ -202,7 +202,7 @@ impl BeforeScope<'_> {
             return Some(VariableSource::Argument(path));
         }
         let value = node.to_json();
-        let built_in = BUILT_IN_SCALARS.contains(&ty.named());
+        let built_in = is_built_in_scalar(ty.named());
         let definition =
             InputValue { name: "value".to_owned(), ty: ty.clone(), default: None, description: None, deprecated: None };
         match if built_in { coerce_argument(self.types, &definition, value.clone()) } else { Ok(value) } {
@@ -404,7 +404,7 @@ const NOT_ALLOWED: &str = "this is not allowed";
 /// upstream's schema says the rest.
 fn misfit(argument: &InputValue, ty: &TypeRef) -> Option<String> {
     let (from, to) = (argument.ty.named(), ty.named());
-    let is_known = [from, to].iter().all(|name| BUILT_IN_SCALARS.contains(name));
+    let is_known = [from, to].iter().all(|name| is_built_in_scalar(name));
     let fits = from == to
         || to == "ID" && matches!(from, "Int" | "String")
         || from == "ID" && to == "String"

@@ -21,7 +21,7 @@ use crate::graphql::diagnostics;
 use crate::model::action::OperationKind;
 use crate::model::source::{Diagnostic, Source, SourceFile, SourceLocation, assign};
 use crate::model::types::{
-    BUILT_IN_SCALARS, Deprecation, EnumValue, InputValue, OutputField, TypeDefinition, TypeKind, TypeRef,
+    Deprecation, EnumValue, InputValue, OutputField, TypeDefinition, TypeKind, TypeRef, is_built_in_scalar,
 };
 
 /// The contents of all `actions.graphql` files together.
@@ -293,7 +293,7 @@ impl Reader<'_> {
 
     fn scalar(&mut self, scalar: &Node<ast::ScalarTypeDefinition>) {
         let place = self.place_of_name(&scalar.name);
-        if BUILT_IN_SCALARS.contains(&scalar.name.as_str()) {
+        if is_built_in_scalar(&scalar.name) {
             let message = format!("the scalar '{}' is built in", scalar.name);
             self.diagnostics.push(Diagnostic::warning(Some(place), message, "remove it: it has no effect"));
             return;
@@ -317,7 +317,7 @@ impl Reader<'_> {
             self.diagnostics.push(Diagnostic::error(Some(place), message, "remove or rename one of them"));
             return None;
         }
-        if BUILT_IN_SCALARS.contains(&name) {
+        if is_built_in_scalar(name) {
             let message = format!("the type name '{name}' is that of a built-in scalar");
             self.diagnostics.push(Diagnostic::error(Some(place), message, "choose another name"));
             return None;

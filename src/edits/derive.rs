@@ -19,7 +19,7 @@ use crate::edits::signature::FieldSignature;
 use crate::graphql::diagnostics;
 use crate::model::action::OperationKind;
 use crate::model::source::{Diagnostic, Source, SourceLocation};
-use crate::model::types::{BUILT_IN_SCALARS, DATABASE_SCALARS};
+use crate::model::types::{DATABASE_SCALARS, is_built_in_scalar};
 
 /// The field of an action and the definitions of its types.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -292,7 +292,7 @@ impl Deriver<'_> {
 
     /// Must it not be defined? The upstream's scalars may be, under their own names.
     fn is_known_scalar(&self, name: &str) -> bool {
-        BUILT_IN_SCALARS.contains(&name) || DATABASE_SCALARS.contains(&name) || self.taken.contains(name)
+        is_built_in_scalar(name) || DATABASE_SCALARS.contains(&name) || self.taken.contains(name)
     }
 
     /// This name, or the next one with a number that is free.

@@ -7,7 +7,7 @@ use apollo_compiler::schema::ExtendedType;
 
 use crate::model::action::Action;
 use crate::model::extension_field::{ArgumentTemplate, ExtensionField};
-use crate::model::types::{BUILT_IN_SCALARS, TypeKind, TypeRef, Types};
+use crate::model::types::{TypeKind, TypeRef, Types, is_built_in_scalar};
 
 /// For each key its name, the argument that it stands in, and the type that is expected there. In a custom scalar anything
 /// may stand, so keys there are not among them.
@@ -72,7 +72,7 @@ fn takes_named(types: &Types, expected: &str, upstream: &Schema, found: &str) ->
     if expected == found || is_custom_scalar(types, expected) {
         return true;
     }
-    if !is_enum && !BUILT_IN_SCALARS.contains(&found) {
+    if !is_enum && !is_built_in_scalar(found) {
         // The values of a scalar of the upstream are not known.
         return true;
     }
@@ -86,5 +86,5 @@ fn takes_named(types: &Types, expected: &str, upstream: &Schema, found: &str) ->
 
 fn is_custom_scalar(types: &Types, name: &str) -> bool {
     let kind = types.get(name).map(|definition| &definition.kind);
-    !BUILT_IN_SCALARS.contains(&name) && matches!(kind, None | Some(TypeKind::Scalar))
+    !is_built_in_scalar(name) && matches!(kind, None | Some(TypeKind::Scalar))
 }

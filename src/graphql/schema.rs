@@ -18,7 +18,7 @@ use crate::graphql::extension_fields::ExtensionFields;
 use crate::graphql::literal::literal_text;
 use crate::graphql::root_types::RootTypes;
 use crate::model::action::{Action, ActionSchema, OperationKind};
-use crate::model::types::{BUILT_IN_SCALARS, Deprecation, InputValue, OutputField, TypeKind, TypeRef, Types};
+use crate::model::types::{Deprecation, InputValue, OutputField, TypeKind, TypeRef, Types, is_built_in_scalar};
 
 /// A schema as one role sees it.
 pub struct RoleSchema {
@@ -204,7 +204,7 @@ impl Builder<'_> {
         let described = description.map(Node::new_str);
         let directives = schema::DirectiveList::default;
         let built: ExtendedType = match &definition.kind {
-            TypeKind::Scalar if BUILT_IN_SCALARS.contains(&type_name) => return Ok(()),
+            TypeKind::Scalar if is_built_in_scalar(type_name) => return Ok(()),
             TypeKind::Scalar => {
                 let url = definition.specified_by.as_deref().map(specified_by);
                 let directives = url.into_iter().map(Component::from).collect();

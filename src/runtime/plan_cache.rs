@@ -19,7 +19,7 @@ use crate::model::action::OperationKind;
 use crate::model::json::RawObject;
 use crate::model::limits::Limits;
 use crate::model::response::Dialect;
-use crate::model::types::BUILT_IN_SCALARS;
+use crate::model::types::is_built_in_scalar;
 use crate::request::rejection::Rejection;
 use crate::runtime::catalog::Catalog;
 use crate::runtime::schema_cache::MergedSchema;
@@ -155,7 +155,7 @@ impl PreparedDocument {
         let plan = plan::plan(&self.document, operation, &surroundings, &condition)
             .map_err(|error| Rejection::of_plan(error, &self.document.text))?;
         // Of a type that only the upstream defines, nothing is known but from the merged schema.
-        let is_ours = |ty: &str| BUILT_IN_SCALARS.contains(&ty) || catalog.schema.types.get(ty).is_some();
+        let is_ours = |ty: &str| is_built_in_scalar(ty) || catalog.schema.types.get(ty).is_some();
         let is_own = |variable: &VariableDefinition| {
             plan.own_variables.iter().any(|own| variable.name == own.as_str())
                 && is_ours(variable.ty.inner_named_type())
