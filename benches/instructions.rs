@@ -245,13 +245,13 @@ fn scan(known: &'static Known) -> ScanResult {
     black_box(looked(black_box(known)))
 }
 
-#[library_benchmark(setup = usual, config = near(369_842))]
+#[library_benchmark(setup = usual, config = near(367_730))]
 #[bench::new_document()]
 fn plan_miss(known: &'static Known) -> Plan {
     black_box(learned(black_box(known)))
 }
 
-#[library_benchmark(setup = usual, config = near(208_686))]
+#[library_benchmark(setup = usual, config = near(193_178))]
 #[bench::known_document()]
 fn plan_hit(known: &'static Known) -> Vec<u8> {
     black_box(planned_request(black_box(known)))
@@ -277,21 +277,21 @@ fn variables() -> (&'static Known, RawObject<'static>) {
     (usual(), serde_json::from_str(text).expect("an object"))
 }
 
-#[library_benchmark(setup = variables, config = near(82_548))]
+#[library_benchmark(setup = variables, config = near(79_122))]
 #[bench::ten_lines()]
 fn coerce((known, given): (&'static Known, RawObject<'static>)) -> Map<String, Value> {
     black_box(coerced(black_box(known), &given))
 }
 
-#[library_benchmark(setup = usual, config = near(57_175))]
+#[library_benchmark(setup = usual, config = near(50_417))]
 #[bench::ten_lines()]
 fn complete_value_of_a_handler(known: &'static Known) -> CompletedValue {
     black_box(shaped(black_box(known)))
 }
 
 #[library_benchmark]
-#[bench::of_1_kb(args = (24), setup = with_items, config = near(17_651))]
-#[bench::of_100_kb(args = (2440), setup = with_items, config = near(1_473_304))]
+#[bench::of_1_kb(args = (24), setup = with_items, config = near(15_270))]
+#[bench::of_100_kb(args = (2440), setup = with_items, config = near(1_275_227))]
 fn merge(known: &'static Known) -> Vec<u8> {
     black_box(merged(black_box(known), r#"{"total":1.5}"#))
 }
@@ -383,7 +383,7 @@ fn mask_extension_fields(extended: &'static Extended) -> Masked {
     black_box(masked_keys(black_box(extended)))
 }
 
-#[library_benchmark(setup = with_rows, config = near(3_129_040))]
+#[library_benchmark(setup = with_rows, config = near(2_995_701))]
 #[bench::of_1000_rows()]
 fn scan_and_splice_rows(extended: &'static Extended) -> String {
     black_box(spliced(black_box(extended)))
