@@ -228,13 +228,9 @@ impl<'t> JsonNode<'t> {
     /// Is this key the key `name`, which has no character that must be escaped?
     #[must_use]
     pub fn is_key(self, name: &str) -> bool {
-        match self.bytes() {
-            [b'"', plain @ .., b'"'] if plain == name.as_bytes() => true,
-            [b'"', escaped @ .., b'"'] if memchr::memchr(b'\\', escaped).is_some() => {
-                self.as_text().is_some_and(|key| key == name)
-            }
-            _ => false,
-        }
+        let [b'"', content @ .., b'"'] = self.bytes() else { return false };
+        let has_escapes = || memchr::memchr(b'\\', content).is_some();
+        content == name.as_bytes() || has_escapes() && self.as_text().is_some_and(|key| key == name)
     }
 
     fn child(self) -> Self {
