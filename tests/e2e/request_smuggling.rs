@@ -247,7 +247,7 @@ fn what_comes_during_a_request_is_read_to_the_letter(_: &Engines) {
     for (between, wanted) in cases {
         let mut client = proxy.pillion.client();
         client.send(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
-        wait_until("that it is in flight", || !proxy.take_seen().is_empty());
+        wait_until("that it is in flight", || proxy.take_seen().iter().any(|seen| seen.target == "/1"));
         client.send(between.as_bytes());
         // So that it is read before what follows.
         std::thread::sleep(QUIET);
