@@ -251,7 +251,7 @@ fn plan_miss(known: &'static Known) -> Plan {
     black_box(learned(black_box(known)))
 }
 
-#[library_benchmark(setup = usual, config = near(193_178))]
+#[library_benchmark(setup = usual, config = near(190_183))]
 #[bench::known_document()]
 fn plan_hit(known: &'static Known) -> Vec<u8> {
     black_box(planned_request(black_box(known)))
@@ -283,7 +283,7 @@ fn coerce((known, given): (&'static Known, RawObject<'static>)) -> Map<String, V
     black_box(coerced(black_box(known), &given))
 }
 
-#[library_benchmark(setup = usual, config = near(50_417))]
+#[library_benchmark(setup = usual, config = near(47_490))]
 #[bench::ten_lines()]
 fn complete_value_of_a_handler(known: &'static Known) -> CompletedValue {
     black_box(shaped(black_box(known)))
@@ -374,7 +374,7 @@ fn spliced(extended: &Extended) -> String {
     let Extended { sites, plan, response, .. } = extended;
     let scan = scan_response(sites, &plan.parts.first().expect("a part").shape, response).expect("data");
     assert_eq!(scan.rows.len(), 1000);
-    scan.splice(sites, response, |_| RowValue::Json(r#"{"count":7}"#)).expect("a response")
+    scan.splice(sites, response, |_| RowValue::Json(r#"{"count":7}"#)).expect("a response").text
 }
 
 #[library_benchmark(setup = with_rows, config = near(27_225))]
@@ -383,7 +383,7 @@ fn mask_extension_fields(extended: &'static Extended) -> Masked {
     black_box(masked_keys(black_box(extended)))
 }
 
-#[library_benchmark(setup = with_rows, config = near(2_995_701))]
+#[library_benchmark(setup = with_rows, config = near(2_948_803))]
 #[bench::of_1000_rows()]
 fn scan_and_splice_rows(extended: &'static Extended) -> String {
     black_box(spliced(black_box(extended)))

@@ -13,8 +13,9 @@ use indexmap::IndexMap;
 use pillion::graphql::check_document::check_document;
 use pillion::graphql::client_schema::UpstreamSchema;
 use pillion::graphql::document::{self, Document};
-use pillion::graphql::extension_rows::RowValue;
+use pillion::graphql::extension_rows::{RowValue, Spliced};
 use pillion::graphql::extension_sites::ExtensionSites;
+use pillion::graphql::merge::{UpstreamResult, read_upstream_result};
 use pillion::graphql::merge_schema::merge;
 use pillion::graphql::plan::{self, PlanOptions, UpstreamOperation};
 use pillion::graphql::root_types::RootTypes;
@@ -128,7 +129,12 @@ fn assert_spliced(sites: &ExtensionSites, part: &UpstreamOperation, masked: &Doc
             1 => RowValue::Json("{\"a\":[1,\"}\"]}"),
             _ => RowValue::Json("0"),
         };
-        let spliced = scan.splice(sites, &response, value).expect("data may be null");
+        let Spliced { text: spliced, root_fields } = scan.splice(sites, &response, value).expect("data may be null");
+        if let Some(fields) = root_fields {
+            let read = read_upstream_result(spliced.as_bytes()).expect("a response");
+            let known = UpstreamResult::of_root_fields(spliced.as_bytes(), &fields).expect("they are within it");
+            assert_eq!(known.data, read.data, "of {text}\nand {response}\ncomes {spliced}");
+        }
         let spliced = restore_errors(sites, &part.edits, &spliced).unwrap_or(spliced);
         let parsed: Value = serde_json::from_str(&spliced)
             .unwrap_or_else(|error| panic!("of {text}\nand {response}\ncomes {spliced}\n{error}"));

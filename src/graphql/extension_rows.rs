@@ -57,6 +57,10 @@ pub struct RowScan<'s> {
     pub groups: Vec<Vec<usize>>,
     /// Has the response errors of its own?
     pub has_errors: bool,
+    /// Has it extensions?
+    pub has_extensions: bool,
+    /// The values of a response's root fields, in its order.
+    pub root_fields: RootFields,
     by_sites: HashMap<Vec<usize>, usize>,
     /// The JSON of the key values of all rows.
     pub(super) key_values: Vec<Range<usize>>,
@@ -64,6 +68,18 @@ pub struct RowScan<'s> {
     pub(super) removed: Vec<Range<usize>>,
     pub(super) nullable: Vec<Range<usize>>,
     pub(super) steps: Vec<PathStep<'s>>,
+}
+
+/// The response names of root fields, and where in the text of a response their values stand.
+pub type RootFields = Vec<(String, Range<usize>)>;
+
+/// A text with values for its extension fields.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Spliced {
+    /// The text.
+    pub text: String,
+    /// Its root fields, if it is a response with nothing but data.
+    pub root_fields: Option<RootFields>,
 }
 
 /// The path of the whole.
@@ -125,6 +141,7 @@ impl RowScan<'_> {
         self.rows.len() * size_of::<RowPlace>()
             + self.steps.len() * size_of::<PathStep<'_>>()
             + (self.key_values.len() + self.removed.len() + self.nullable.len()) * size_of::<Range<usize>>()
+            + self.root_fields.len() * size_of::<(String, Range<usize>)>()
     }
 
     /// The text with a value in the place of each row's field, and without what was asked for because of the keys.
@@ -135,7 +152,7 @@ impl RowScan<'_> {
         sites: &ExtensionSites,
         json: &str,
         value: impl Fn(usize) -> RowValue<'v>,
-    ) -> Option<String> {
+    ) -> Option<Spliced> {
         let mut pieces: Vec<(Range<usize>, Piece<'_>)> =
             self.removed.iter().map(|range| (range.clone(), Piece::Nothing)).collect();
         let mut length = json.len();
@@ -154,18 +171,58 @@ impl RowScan<'_> {
         }
         // What becomes null stands before what is in it.
         pieces.sort_by_key(|(range, _)| (range.start, std::cmp::Reverse(range.end)));
-        let mut text = String::with_capacity(length);
-        let mut done = 0;
+        let mut writer = Writer::new(json, length, &self.root_fields);
         for (range, piece) in pieces {
-            if range.start < done {
-                continue;
+            if range.start >= writer.done {
+                writer.put(range, &piece);
             }
-            text.push_str(json.get(done..range.start).unwrap_or_default());
-            piece.write(&mut text);
-            done = range.end;
         }
-        text.push_str(json.get(done..).unwrap_or_default());
-        Some(text)
+        let has_more = self.has_errors || self.has_extensions;
+        let (text, moved) = writer.finish();
+        let root_fields = self.root_fields.iter().zip(moved.chunks_exact(2)).map(|((name, _), place)| match place {
+            [Some(start), Some(end)] => Some((name.clone(), *start..*end)),
+            _ => None,
+        });
+        Some(Spliced { root_fields: root_fields.collect::<Option<_>>().filter(|_| !has_more), text })
+    }
+}
+
+/// Writes a new text with pieces in the place of others.
+struct Writer<'w> {
+    json: &'w str,
+    text: String,
+    /// So many bytes of the old text have been dealt with.
+    done: usize,
+    /// Where root fields begin and end in the old text, in order.
+    marks: Vec<usize>,
+    /// Where the marks that were passed are in the new text, if they are not within what was replaced.
+    moved: Vec<Option<usize>>,
+}
+
+impl<'w> Writer<'w> {
+    fn new(json: &'w str, length: usize, root_fields: &RootFields) -> Self {
+        let marks: Vec<usize> = root_fields.iter().flat_map(|(_, range)| [range.start, range.end]).collect();
+        let moved = Vec::with_capacity(marks.len());
+        Self { json, text: String::with_capacity(length), done: 0, marks, moved }
+    }
+
+    fn put(&mut self, range: Range<usize>, piece: &Piece<'_>) {
+        self.copy(range.start);
+        piece.write(&mut self.text);
+        self.done = range.end;
+    }
+
+    fn copy(&mut self, until: usize) {
+        while let Some(mark) = self.marks.get(self.moved.len()).filter(|mark| **mark <= until) {
+            self.moved.push(mark.checked_sub(self.done).map(|copied| self.text.len() + copied));
+        }
+        self.text.push_str(self.json.get(self.done..until).unwrap_or_default());
+        self.done = until;
+    }
+
+    fn finish(mut self) -> (String, Vec<Option<usize>>) {
+        self.copy(self.json.len());
+        (self.text, self.moved)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 
 use serde_json::value::RawValue;
 
@@ -24,6 +25,18 @@ pub struct UpstreamResult<'a> {
     pub errors: Vec<&'a RawValue>,
     /// Its extensions, untouched.
     pub extensions: Option<&'a RawValue>,
+}
+
+impl<'a> UpstreamResult<'a> {
+    /// A response with nothing but data, whose root fields are known; `None` if they are not within it.
+    #[must_use]
+    pub fn of_root_fields(body: &'a [u8], fields: &'a [(String, Range<usize>)]) -> Option<Self> {
+        let field = |(name, range): &'a (String, Range<usize>)| {
+            Some((Cow::Borrowed(name.as_str()), std::str::from_utf8(body.get(range.clone())?).ok()?))
+        };
+        let data = fields.iter().map(field).collect::<Option<_>>()?;
+        Some(Self { data, has_data: true, ..Self::default() })
+    }
 }
 
 /// Why bytes are no response of a GraphQL server.
@@ -66,27 +79,30 @@ fn read_well_formed(body: &[u8]) -> Option<UpstreamResult<'_>> {
     let json = std::str::from_utf8(body).ok()?;
     let bytes = json.as_bytes();
     let (mut result, mut errors) = (UpstreamResult::default(), None);
-    let end = read_object(json, skip_space(bytes, 0), |key, start| match (key.as_ref(), bytes.get(start)?) {
-        ("data", b'{') if !result.has_data => {
-            result.has_data = true;
-            read_object(json, start, |key, start| {
+    let end = read_object(json, skip_space(bytes, 0), |member| {
+        let start = member.value;
+        match (member.key.as_ref(), bytes.get(start)?) {
+            ("data", b'{') if !result.has_data => {
+                result.has_data = true;
+                read_object(json, start, |member| {
+                    let end = value_end(bytes, member.value)?;
+                    result.data.insert(member.key, json.get(member.value..end)?);
+                    Some(end)
+                })
+            }
+            ("errors", b'[') if errors.is_none() => {
                 let end = value_end(bytes, start)?;
-                result.data.insert(key, json.get(start..end)?);
+                errors = Some(serde_json::from_str::<Vec<&RawValue>>(json.get(start..end)?).ok()?);
                 Some(end)
-            })
+            }
+            ("extensions", b'{') if result.extensions.is_none() => {
+                let end = value_end(bytes, start)?;
+                result.extensions = Some(serde_json::from_str(json.get(start..end)?).ok()?);
+                Some(end)
+            }
+            ("data" | "errors" | "extensions", _) => None,
+            _ => value_end(bytes, start),
         }
-        ("errors", b'[') if errors.is_none() => {
-            let end = value_end(bytes, start)?;
-            errors = Some(serde_json::from_str::<Vec<&RawValue>>(json.get(start..end)?).ok()?);
-            Some(end)
-        }
-        ("extensions", b'{') if result.extensions.is_none() => {
-            let end = value_end(bytes, start)?;
-            result.extensions = Some(serde_json::from_str(json.get(start..end)?).ok()?);
-            Some(end)
-        }
-        ("data" | "errors" | "extensions", _) => None,
-        _ => value_end(bytes, start),
     })?;
     result.errors = errors.unwrap_or_default();
     (skip_space(bytes, end) == bytes.len()).then_some(result)

@@ -21,7 +21,6 @@ pub mod extension_sites;
 pub mod extension_variables;
 pub mod introspect;
 mod introspection_result;
-mod json_cursor;
 pub mod key_types;
 pub mod literal;
 pub mod mask;

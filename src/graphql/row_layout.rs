@@ -1,11 +1,28 @@
 //! Where the extension fields of a row stand among its members. The rows of a list mostly have the same members in the same
 //! order, so that this is worked out once for many of them.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::graphql::extension_rows::RowKey;
 use crate::graphql::extension_sites::ExtensionSites;
-use crate::graphql::json_cursor::Member;
+
+/// A member of a row.
+#[derive(Clone, Debug)]
+pub(crate) struct Member<'j> {
+    /// Its key, unescaped.
+    pub key: Cow<'j, str>,
+    /// From the key's opening quote to the end of the value.
+    pub range: Range<usize>,
+    /// The first byte of the value.
+    pub value: usize,
+}
+
+impl Member<'_> {
+    fn value(&self) -> Range<usize> {
+        self.value..self.range.end
+    }
+}
 
 /// The layout of rows with these members.
 #[derive(Debug, Default)]
@@ -40,11 +57,11 @@ impl FieldLayout {
         };
         let first = values.len();
         for member in found.iter().filter_map(|index| members.get(*index)) {
-            if json.get(member.value.clone()) == Some("null") {
+            if json.get(member.value()) == Some("null") {
                 values.truncate(first);
                 return RowKey::Null;
             }
-            values.push(member.value.clone());
+            values.push(member.value());
         }
         RowKey::Values(first..values.len())
     }

@@ -1,16 +1,18 @@
 //! Errors of the upstream about a rewritten document: maps their locations and paths back to the client's document.
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 use crate::graphql::edited_text::{EditPlace, location_before};
 use crate::graphql::extension_sites::ExtensionSites;
-use crate::graphql::json_cursor::members;
 use crate::model::response::Location;
+use crate::model::strict_json::{read_object, skip_space, value_end};
 
 /// The response with its errors as they would be about the client's document; `None` if there is nothing to change.
 #[must_use]
 pub fn restore_errors(sites: &ExtensionSites, edits: &[EditPlace], response: &str) -> Option<String> {
-    let errors = members(response, 0).filter(|member| member.key == "errors").last()?.value;
+    let errors = errors_of(response)?;
     let mut list: Vec<Value> = serde_json::from_str(response.get(errors.clone())?).ok()?;
     let mut is_changed = false;
     for error in &mut list {
@@ -22,6 +24,20 @@ pub fn restore_errors(sites: &ExtensionSites, edits: &[EditPlace], response: &st
         let before = response.get(..errors.start).unwrap_or_default();
         format!("{before}{restored}{}", response.get(errors.end..).unwrap_or_default())
     })
+}
+
+/// Where the list of errors stands.
+fn errors_of(response: &str) -> Option<Range<usize>> {
+    let bytes = response.as_bytes();
+    let mut errors = None;
+    read_object(response, skip_space(bytes, 0), |member| {
+        let end = value_end(bytes, member.value)?;
+        if member.key == "errors" {
+            errors = Some(member.value..end);
+        }
+        Some(end)
+    })?;
+    errors
 }
 
 fn restore_locations(edits: &[EditPlace], error: &mut Value) -> bool {

@@ -19,7 +19,7 @@ use crate::execution::authorize::AuthorizedField;
 use crate::execution::authorized_extensions::AuthorizedExtensions;
 use crate::execution::context::ExecutionContext;
 use crate::fetch::relationship_rows;
-use crate::graphql::extension_rows::{RowScan, RowValue};
+use crate::graphql::extension_rows::{RowScan, RowValue, Spliced};
 use crate::graphql::scan_rows::scan_value;
 use crate::graphql::selection::SubSelection;
 use crate::handler::failure::{CallFailure, ExchangeFacts};
@@ -80,7 +80,7 @@ async fn rows_of_relationships(execution: &ExecutionContext<'_>, wanted: &RowKey
     let dialect = execution.snapshot.catalog.dialect;
     for (id, piece) in ids.into_iter().zip(extended.pieces) {
         let errors = piece.errors.into_iter().map(|error| error.into_related(dialect)).collect();
-        found.replace(id, piece.json, errors);
+        found.replace(id, piece.json.map(|spliced| spliced.text), errors);
     }
     found
 }
@@ -96,7 +96,7 @@ pub(crate) struct Piece<'p> {
 /// A piece with the values of its extension fields.
 pub(crate) struct ExtendedPiece {
     /// The text; `None` if null has taken all of it.
-    pub json: Option<String>,
+    pub json: Option<Spliced>,
     /// What went wrong.
     pub errors: Vec<FieldError>,
 }
@@ -358,7 +358,8 @@ impl<'a> Assembler<'a, '_> {
     fn piece(&mut self, index: usize, piece: &Piece<'_>) -> ExtendedPiece {
         let mut errors = Vec::new();
         let (Some(keys), Some(of_rows)) = (self.keys.pieces.get(index), self.completed.of_rows.get(index)) else {
-            return ExtendedPiece { json: Some(piece.json.to_owned()), errors };
+            let json = Spliced { text: piece.json.to_owned(), root_fields: None };
+            return ExtendedPiece { json: Some(json), errors };
         };
         let mut values = Vec::with_capacity(keys.targets.len());
         for (row, (target, completion)) in keys.targets.iter().zip(of_rows).enumerate() {

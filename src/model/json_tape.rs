@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
-use crate::model::strict_json::{literal_end, number_end, skip_space, string_end, unescaped};
+use crate::model::strict_json::{literal_end, number_end, read_list, read_object, read_string, skip_space, unescaped};
 
 /// A text, and what stands in it.
 #[derive(Default)]
@@ -86,7 +86,8 @@ impl Reader<'_> {
         let bytes = self.json.as_bytes();
         let index = self.open(start)?;
         let (end, count) = match bytes.get(start)? {
-            b'"' => (self.string(start)?, 0),
+            // Escapes that are no text are rejected here, once for all that read it.
+            b'"' => (read_string(self.json, start)?.1, 0),
             b'{' => self.object(start, index, depth_left.checked_sub(1)?)?,
             b'[' => self.list(start, depth_left.checked_sub(1)?)?,
             b't' => (literal_end(bytes, start, b"true")?, 0),
@@ -110,53 +111,24 @@ impl Reader<'_> {
         Some(end)
     }
 
-    /// Escapes that are no text are rejected here, once for all that read it.
-    fn string(&self, start: usize) -> Option<usize> {
-        let end = string_end(self.json.as_bytes(), start)?;
-        let quoted = self.json.get(start..end)?;
-        let has_escapes = memchr::memchr(b'\\', quoted.as_bytes()).is_some();
-        (!has_escapes || unescaped(quoted).is_some()).then_some(end)
-    }
-
     fn list(&mut self, start: usize, depth_left: usize) -> Option<(usize, u32)> {
-        let bytes = self.json.as_bytes();
-        let (mut at, mut count) = (skip_space(bytes, start + 1), 0);
-        if bytes.get(at) == Some(&b']') {
-            return Some((at + 1, 0));
-        }
-        loop {
-            at = skip_space(bytes, self.value(at, depth_left)?);
+        let mut count = 0;
+        let end = read_list(self.json, start, |element| {
             count += 1;
-            match bytes.get(at)? {
-                b',' => at = skip_space(bytes, at + 1),
-                b']' => return Some((at + 1, count)),
-                _ => return None,
-            }
-        }
+            self.value(element, depth_left)
+        })?;
+        Some((end, count))
     }
 
     fn object(&mut self, start: usize, index: usize, depth_left: usize) -> Option<(usize, u32)> {
-        let bytes = self.json.as_bytes();
-        let (mut at, mut count) = (skip_space(bytes, start + 1), 0);
-        if bytes.get(at) == Some(&b'}') {
-            return Some((at + 1, 0));
-        }
-        loop {
-            let key = self.open(at)?;
-            let key_end = self.string(at)?;
-            self.close(key, key_end, 0)?;
-            let colon = skip_space(bytes, key_end);
-            if *bytes.get(colon)? != b':' {
-                return None;
-            }
-            at = skip_space(bytes, self.value(skip_space(bytes, colon + 1), depth_left)?);
+        let mut count = 0;
+        let end = read_object(self.json, start, |member| {
             count += 1;
-            match bytes.get(at)? {
-                b',' => at = skip_space(bytes, at + 1),
-                b'}' => return (!self.has_duplicate_keys(index, count)).then_some((at + 1, count)),
-                _ => return None,
-            }
-        }
+            let key = self.open(member.quoted.start)?;
+            self.close(key, member.quoted.end, 0)?;
+            self.value(member.value, depth_left)
+        })?;
+        (!self.has_duplicate_keys(index, count)).then_some((end, count))
     }
 
     /// Does the object at `index`, with so many members, have one key twice?

@@ -2,13 +2,25 @@
 //! it, or that there is none. Nesting takes no stack, and nothing is copied but keys with escapes.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-/// Reads the members of the object at `start`. `value` gets each key with the place of its value, and gives where that ends.
-/// Gives the end of the object; `None` if there is no valid one, or if `value` gives that.
+/// The key of a member, and where its value begins.
+#[derive(Clone, Debug)]
+pub(crate) struct MemberKey<'j> {
+    /// The key, unescaped.
+    pub key: Cow<'j, str>,
+    /// Where it stands, with its quotes.
+    pub quoted: Range<usize>,
+    /// The first byte of the value.
+    pub value: usize,
+}
+
+/// Reads the members of the object at `start`. `value` gets each key and gives where its value ends. Gives the end of the
+/// object; `None` if there is no valid one, or if `value` gives that.
 pub(crate) fn read_object<'j>(
     json: &'j str,
     start: usize,
-    mut value: impl FnMut(Cow<'j, str>, usize) -> Option<usize>,
+    mut value: impl FnMut(MemberKey<'j>) -> Option<usize>,
 ) -> Option<usize> {
     let bytes = json.as_bytes();
     if *bytes.get(start)? != b'{' {
@@ -19,12 +31,33 @@ pub(crate) fn read_object<'j>(
         return Some(at + 1);
     }
     loop {
-        let key_end = string_end(bytes, at)?;
-        let key = unescaped(json.get(at..key_end)?)?;
-        at = skip_space(bytes, value(key, after_colon(bytes, key_end)?)?);
+        let (key, key_end) = read_string(json, at)?;
+        let member = MemberKey { key, quoted: at..key_end, value: after_colon(bytes, key_end)? };
+        at = skip_space(bytes, value(member)?);
         match bytes.get(at)? {
             b',' => at = skip_space(bytes, at + 1),
             b'}' => return Some(at + 1),
+            _ => return None,
+        }
+    }
+}
+
+/// Reads the elements of the list at `start`. `element` gets where each begins and gives where it ends. Gives the end of the
+/// list; `None` if there is no valid one, or if `element` gives that.
+pub(crate) fn read_list(json: &str, start: usize, mut element: impl FnMut(usize) -> Option<usize>) -> Option<usize> {
+    let bytes = json.as_bytes();
+    if *bytes.get(start)? != b'[' {
+        return None;
+    }
+    let mut at = skip_space(bytes, start + 1);
+    if bytes.get(at) == Some(&b']') {
+        return Some(at + 1);
+    }
+    loop {
+        at = skip_space(bytes, element(at)?);
+        match bytes.get(at)? {
+            b',' => at = skip_space(bytes, at + 1),
+            b']' => return Some(at + 1),
             _ => return None,
         }
     }
@@ -250,6 +283,24 @@ fn plain_bytes(word: [u8; 8]) -> usize {
     found.trailing_zeros() as usize / 8
 }
 
+/// The text of the string that begins at `start`, and where it ends; `None` if there is no valid one, or if its escapes are
+/// no text.
+#[inline]
+pub(crate) fn read_string(json: &str, start: usize) -> Option<(Cow<'_, str>, usize)> {
+    let bytes = json.as_bytes();
+    // As most keys are: no escape is looked for again.
+    if bytes.get(start) == Some(&b'"')
+        && let Some(word) = bytes.get(start + 1..).and_then(<[u8]>::first_chunk)
+    {
+        let end = start + 1 + plain_bytes(*word);
+        if bytes.get(end) == Some(&b'"') {
+            return Some((Cow::Borrowed(json.get(start + 1..end)?), end + 1));
+        }
+    }
+    let end = string_end(bytes, start)?;
+    Some((unescaped(json.get(start..end)?)?, end))
+}
+
 /// The text of a string, given with its quotes.
 pub(crate) fn unescaped(quoted: &str) -> Option<Cow<'_, str>> {
     match quoted.contains('\\') {
@@ -327,13 +378,55 @@ mod tests {
     fn members_are_read_with_their_keys() {
         let json = r#"{"a" : [1, {"b]": "}\""}] , "\u0063":null,"d":"\\" }"#;
         let mut found = Vec::new();
-        let end = read_object(json, 0, |key, start| {
-            let end = value_end(json.as_bytes(), start)?;
-            found.push((key.into_owned(), json.get(start..end)?));
+        let end = read_object(json, 0, |member| {
+            let end = value_end(json.as_bytes(), member.value)?;
+            found.push((member.key.into_owned(), json.get(member.quoted.start..end)?));
             Some(end)
         });
         assert_eq!(end, Some(json.len()));
-        let wanted = [("a", r#"[1, {"b]": "}\""}]"#), ("c", "null"), ("d", r#""\\""#)];
-        assert_eq!(found, wanted.map(|(key, value)| (key.to_owned(), value)));
+        let wanted = [("a", r#""a" : [1, {"b]": "}\""}]"#), ("c", r#""\u0063":null"#), ("d", r#""d":"\\""#)];
+        assert_eq!(found, wanted.map(|(key, member)| (key.to_owned(), member)));
+    }
+
+    #[test]
+    fn strings_are_read_with_their_ends() {
+        for (json, wanted) in [
+            (r#""""#, Some("")),
+            (r#""abc", "#, Some("abc")),
+            (r#""12345678" "#, Some("12345678")),
+            (r#""1234567\u0038" "#, Some("12345678")),
+            (r#""a\"b" 12345678"#, Some("a\"b")),
+            (r#""é\ud83d\ude00é""#, Some("é\u{1f600}é")),
+            (r#""\ud800" 12345"#, None),
+            ("\"a\n\"12345678", None),
+            ("abc", None),
+            ("\"abc", None),
+            ("", None),
+        ] {
+            let read = read_string(json, 0);
+            assert_eq!(read.as_ref().map(|(text, _)| text.as_ref()), wanted, "{json}");
+            assert_eq!(read.map(|(_, end)| end), wanted.and(string_end(json.as_bytes(), 0)), "{json}");
+        }
+    }
+
+    #[test]
+    fn elements_are_read() {
+        for (json, wanted) in [
+            (r#"[1, {"b]": "}\"" } ,[ ] ]"#, Some(vec!["1", r#"{"b]": "}\"" }"#, "[ ]"])),
+            ("[ ]", Some(Vec::new())),
+            ("[1,]", None),
+            ("[1 2]", None),
+            ("[1}", None),
+            ("[", None),
+            ("{}", None),
+        ] {
+            let mut found = Vec::new();
+            let end = read_list(json, 0, |start| {
+                let end = value_end(json.as_bytes(), start)?;
+                found.push(json.get(start..end)?);
+                Some(end)
+            });
+            assert_eq!(end.map(|end| (end, found)), wanted.map(|wanted| (json.len(), wanted)), "{json}");
+        }
     }
 }

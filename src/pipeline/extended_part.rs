@@ -4,10 +4,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::execution::authorized_extensions::AuthorizedExtensions;
 use crate::execution::context::ExecutionContext;
 use crate::execution::spans;
 use crate::fetch::upstream_operation;
-use crate::graphql::merge::read_upstream_result;
+use crate::graphql::extension_rows::{RootFields, Spliced};
 use crate::graphql::plan::UpstreamOperation;
 use crate::graphql::scan_rows::scan_response;
 use crate::graphql::upstream_errors::restore_errors;
@@ -32,18 +33,25 @@ pub(crate) async fn extend_response(
     fetched: FetchOutcome,
 ) -> PartResult {
     let mut response = match fetched {
-        Ok(response) if read_upstream_result(&response.body).is_ok() => response,
-        other => return PartResult::plain(other),
+        Ok(response) => response,
+        Err(error) => return PartResult::plain(Err(error)),
     };
-    let Ok(text) = std::str::from_utf8(&response.body) else { return PartResult::plain(Ok(response)) };
     let began = Instant::now();
-    let extended = extend_text(execution, part, text).await;
+    let extended = match (execution.extensions, std::str::from_utf8(&response.body)) {
+        (Some(extensions), Ok(text)) => extend_text(execution, extensions, part, text).await,
+        _ => None,
+    };
     let ended = Instant::now();
+    let extended = match extended {
+        None => return PartResult::plain(Ok(response)),
+        Some(Err(_no_room)) => return PartResult::plain(Err(UpstreamError::NoRoom)),
+        Some(Ok(extended)) => extended,
+    };
     spans::record_phase(execution.services, &execution.context.trace, "resolve fields", began, ended);
-    let Ok(text) = extended.text else { return PartResult::plain(Err(UpstreamError::NoRoom)) };
-    response.body = Bytes::from(text);
+    response.body = Bytes::from(extended.text);
     PartResult {
         outcome: Ok(response),
+        root_fields: extended.root_fields,
         field_errors: extended.field_errors,
         client_headers: extended.client_headers,
         fields_time: ended.duration_since(began),
@@ -51,52 +59,56 @@ pub(crate) async fn extend_response(
 }
 
 /// A response of the upstream with its extension fields.
-pub(crate) struct ExtendedText {
-    /// The response, or that there is no room for it.
-    pub text: Result<String, NoRoom>,
+#[derive(Default)]
+struct ExtendedText {
+    /// The response.
+    text: String,
+    /// Where its root fields stand, if it has nothing but data.
+    root_fields: Option<RootFields>,
     /// What went wrong.
-    pub field_errors: Vec<FieldError>,
+    field_errors: Vec<FieldError>,
     /// Headers of the handlers for the client.
-    pub client_headers: ClientHeaders,
+    client_headers: ClientHeaders,
 }
 
-/// Resolves the extension fields of a response to `part`, which is a GraphQL response.
-pub(crate) async fn extend_text(
+/// A response to `part` with its extension fields; `None` if it stays as it is.
+async fn extend_text(
     execution: &ExecutionContext<'_>,
+    extensions: &AuthorizedExtensions,
     part: &UpstreamOperation,
     text: &str,
-) -> ExtendedText {
-    let (mut field_errors, mut client_headers) = (Vec::new(), Vec::new());
-    let mut extended_text = None;
-    if let Some(extensions) = execution.extensions {
-        let mut has_errors = true;
-        if let Some(scan) = scan_response(&extensions.sites, &part.shape, text) {
-            let bytes = scan.bytes();
-            has_errors = scan.has_errors;
-            if let Err(no_room) = execution.context.charge(bytes) {
-                return ExtendedText { text: Err(no_room), field_errors, client_headers };
-            }
-            let pieces = [Piece { json: text, scan }];
-            let Extended { pieces, client_headers: headers } = extend(execution, extensions, &pieces, 0).await;
-            execution.context.release(bytes);
-            client_headers = headers;
-            for ExtendedPiece { json, errors } in pieces {
-                extended_text = json;
-                field_errors = errors;
-            }
-        }
-        let current = extended_text.as_deref().unwrap_or(text);
-        if has_errors && let Some(restored) = restore_errors(&extensions.sites, &part.edits, current) {
-            extended_text = Some(restored);
+) -> Option<Result<ExtendedText, NoRoom>> {
+    match scan_response(&extensions.sites, &part.shape, text) {
+        Some(scan) => Some(resolve_fields(execution, extensions, part, Piece { json: text, scan }).await),
+        None => {
+            let text = restore_errors(&extensions.sites, &part.edits, text)?;
+            Some(Ok(ExtendedText { text, ..ExtendedText::default() }))
         }
     }
-    let text = extended_text.unwrap_or_else(|| text.to_owned());
+}
+
+async fn resolve_fields(
+    execution: &ExecutionContext<'_>,
+    extensions: &AuthorizedExtensions,
+    part: &UpstreamOperation,
+    response: Piece<'_>,
+) -> Result<ExtendedText, NoRoom> {
+    let (bytes, has_errors) = (response.scan.bytes(), response.scan.has_errors);
+    execution.context.charge(bytes)?;
+    let json = response.json;
+    let Extended { pieces, client_headers } = extend(execution, extensions, &[response], 0).await;
+    execution.context.release(bytes);
+    let (spliced, field_errors) =
+        pieces.into_iter().next().map_or((None, Vec::new()), |ExtendedPiece { json, errors }| (json, errors));
+    let Spliced { mut text, root_fields } =
+        spliced.unwrap_or_else(|| Spliced { text: json.to_owned(), root_fields: None });
+    if has_errors && let Some(restored) = restore_errors(&extensions.sites, &part.edits, &text) {
+        text = restored;
+    }
     let charged = execution.context.charge(text.len());
     // A write that happened must not look as if it had not.
-    let is_lost = charged.is_err() && execution.plan.kind != OperationKind::Mutation;
-    let text = match charged {
-        Err(no_room) if is_lost => Err(no_room),
-        _ => Ok(text),
-    };
-    ExtendedText { text, field_errors, client_headers }
+    if execution.plan.kind != OperationKind::Mutation {
+        charged?;
+    }
+    Ok(ExtendedText { text, root_fields, field_errors, client_headers })
 }

@@ -22,7 +22,7 @@ use crate::model::response::{
     Dialect, ExecutionError, Location, MAY_HAVE_BEEN_EXECUTED, PathSegment, RequestError, default_extensions,
     possibly_executed,
 };
-use crate::pipeline::step_result::{FetchOutcome, Outcome, StepOutcome};
+use crate::pipeline::step_result::{Outcome, PartResult, StepOutcome};
 use crate::protocol::http::ResponseType;
 use crate::request::context::RequestContext;
 use crate::request::rejection::{LIMIT_EXCEEDED, PERMISSION_DENIED, Rejection, VALIDATION_FAILED, code_of};
@@ -270,7 +270,7 @@ impl<'f> RenderedResponse<'f> {
             match (step, outcome) {
                 (PlanStep::Upstream(index), StepOutcome::Part(result)) => {
                     let part = plan.parts.get(*index);
-                    part.into_iter().for_each(|part| response.add_part(part, &result.outcome, finished.may_be_null));
+                    part.into_iter().for_each(|part| response.add_part(part, result, finished.may_be_null));
                     response.add_field_errors(&result.field_errors);
                 }
                 (PlanStep::Introspection(index), StepOutcome::Introspection(outcome)) => {
@@ -349,15 +349,13 @@ impl<'f> RenderedResponse<'f> {
     fn add_part(
         &mut self,
         part: &'f UpstreamOperation,
-        outcome: &'f FetchOutcome,
+        result: &'f PartResult,
         may_be_null: &dyn Fn(&UpstreamOperation) -> bool,
     ) {
-        match outcome {
-            Err(error) => self.fail_part(part, error),
-            Ok(reply) => match read_upstream_result(&reply.body) {
-                Err(_) => self.fail_part(part, &UpstreamError::NotGraphql { status: reply.status.as_u16() }),
-                Ok(response) => self.add_response(part, &response, may_be_null),
-            },
+        match (&result.outcome, result.upstream_result()) {
+            (Err(error), _) => self.fail_part(part, error),
+            (Ok(reply), None) => self.fail_part(part, &UpstreamError::NotGraphql { status: reply.status.as_u16() }),
+            (Ok(_), Some(response)) => self.add_response(part, &response, may_be_null),
         }
     }
 

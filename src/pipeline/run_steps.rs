@@ -9,7 +9,6 @@ use crate::execution::authorize_plan::{AuthorizedCalls, StepInputs};
 use crate::execution::context::ExecutionContext;
 use crate::fetch::upstream_operation;
 use crate::graphql::action_mode::ActionMode;
-use crate::graphql::merge::read_upstream_result;
 use crate::graphql::plan::{Plan, PlanStep};
 use crate::handler::grouped_calls::CallGroup;
 use crate::handler::result::HandlerResult;
@@ -178,17 +177,11 @@ fn stops(execution: &ExecutionContext<'_>, step: PlanStep, outcome: &StepOutcome
         (Dialect::Hasura, StepOutcome::Call(call)) => !call.errors.is_empty(),
         (Dialect::Standard, StepOutcome::Call(call)) => call.null_escapes,
         (Dialect::Hasura, StepOutcome::Part(part)) => {
-            let is_good = part
-                .outcome
-                .as_ref()
-                .is_ok_and(|reply| read_upstream_result(&reply.body).is_ok_and(|response| response.errors.is_empty()));
+            let is_good = part.upstream_result().is_some_and(|response| response.errors.is_empty());
             !is_good || !part.field_errors.is_empty()
         }
         (Dialect::Standard, StepOutcome::Part(part)) => {
-            let is_null = part
-                .outcome
-                .as_ref()
-                .is_ok_and(|reply| read_upstream_result(&reply.body).is_ok_and(|response| response.data_is_null));
+            let is_null = part.upstream_result().is_some_and(|response| response.data_is_null);
             is_null && !may_be_null(execution, step)
         }
         // A mutation has no introspection.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use crate::graphql::extension_rows::RootFields;
 use crate::graphql::introspect::IntrospectionError;
+use crate::graphql::merge::{UpstreamResult, read_upstream_result};
 use crate::graphql::plan::PlanStep;
 use crate::handler::field_error::FieldError;
 use crate::handler::result::HandlerResult;
@@ -17,6 +19,8 @@ pub(crate) type FetchOutcome = Result<UpstreamResponse, UpstreamError>;
 pub(crate) struct PartResult {
     /// The upstream's response, in which the values of extension fields stand.
     pub outcome: FetchOutcome,
+    /// Where its root fields stand, if it has nothing but data and that is known.
+    pub root_fields: Option<RootFields>,
     /// What went wrong with those.
     pub field_errors: Vec<FieldError>,
     /// Headers of their handlers for the client.
@@ -29,7 +33,21 @@ impl PartResult {
     /// Without extension fields.
     #[must_use]
     pub(crate) fn plain(outcome: FetchOutcome) -> Self {
-        Self { outcome, field_errors: Vec::new(), client_headers: ClientHeaders::new(), fields_time: Duration::ZERO }
+        Self {
+            outcome,
+            root_fields: None,
+            field_errors: Vec::new(),
+            client_headers: ClientHeaders::new(),
+            fields_time: Duration::ZERO,
+        }
+    }
+
+    /// What the upstream gave back; `None` if that is no response of a GraphQL server.
+    #[must_use]
+    pub(crate) fn upstream_result(&self) -> Option<UpstreamResult<'_>> {
+        let body = &self.outcome.as_ref().ok()?.body;
+        let known = self.root_fields.as_ref().and_then(|fields| UpstreamResult::of_root_fields(body, fields));
+        known.or_else(|| read_upstream_result(body).ok())
     }
 }
 

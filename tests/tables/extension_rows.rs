@@ -6,8 +6,9 @@ use std::sync::Arc;
 use apollo_compiler::Schema;
 use pillion::graphql::client_schema::UpstreamSchema;
 use pillion::graphql::document::{self, Document};
-use pillion::graphql::extension_rows::{RowKey, RowScan, RowValue};
+use pillion::graphql::extension_rows::{RowKey, RowScan, RowValue, Spliced};
 use pillion::graphql::extension_sites::ExtensionSites;
+use pillion::graphql::merge::{UpstreamResult, read_upstream_result};
 use pillion::graphql::merge_schema::merge;
 use pillion::graphql::plan::{self, Plan, PlanOptions};
 use pillion::graphql::scan_rows::scan_response;
@@ -56,6 +57,7 @@ fn shown_response(case: &Value, plan: &Plan, sites: &ExtensionSites, response: &
     let part = plan.parts.first().expect("a part");
     let mut lines = Vec::new();
     let scan = scan_response(sites, &part.shape, response);
+    assert_only_responses_are_scanned(sites, part, response);
     let mut spliced = response.to_owned();
     if let Some(scan) = &scan {
         lines.extend(scan.rows.iter().map(|row| {
@@ -68,6 +70,16 @@ fn shown_response(case: &Value, plan: &Plan, sites: &ExtensionSites, response: &
     lines
 }
 
+/// What lacks one byte, or ends early, has rows only where it is a response still.
+fn assert_only_responses_are_scanned(sites: &ExtensionSites, part: &plan::UpstreamOperation, response: &str) {
+    let without = |at: usize| Some(format!("{}{}", response.get(..at)?, response.get(at + 1..)?));
+    let cut = |at: usize| response.get(..at).map(str::to_owned);
+    for text in (0..response.len()).flat_map(|at| [without(at), cut(at)]).flatten() {
+        let is_scanned = scan_response(sites, &part.shape, &text).is_some();
+        assert!(!is_scanned || read_upstream_result(text.as_bytes()).is_ok(), "{text}");
+    }
+}
+
 fn splice(case: &Value, sites: &ExtensionSites, scan: &RowScan<'_>, response: &str) -> String {
     let values = case["values"].as_array().map(Vec::as_slice).unwrap_or_default();
     let value = |row: usize| match values.get(row).and_then(Value::as_str) {
@@ -75,10 +87,16 @@ fn splice(case: &Value, sites: &ExtensionSites, scan: &RowScan<'_>, response: &s
         Some(json) => RowValue::Json(json),
         None => RowValue::Json("0"),
     };
-    let spliced = scan.splice(sites, response, value).expect("the data may be null");
-    let parsed: Result<Value, _> = serde_json::from_str(&spliced);
-    assert!(parsed.is_ok(), "{}: no JSON: {spliced}", case["name"]);
-    spliced
+    let Spliced { text, root_fields } = scan.splice(sites, response, value).expect("the data may be null");
+    let read = read_upstream_result(text.as_bytes()).expect("a response");
+    if let Some(fields) = &root_fields {
+        let known = UpstreamResult::of_root_fields(text.as_bytes(), fields).expect("they are within it");
+        assert_eq!(known.data, read.data, "{}", case["name"]);
+    }
+    // Their places are known unless null has taken all of them, or there is more to read.
+    let has_more = !read.errors.is_empty() || read.extensions.is_some() || read.data_is_null;
+    assert_eq!(root_fields.is_some(), !has_more, "{}", case["name"]);
+    text
 }
 
 fn shown_segment(segment: &PathSegment) -> String {
