@@ -3,11 +3,13 @@
 use std::future::poll_fn;
 use std::io;
 use std::io::{ErrorKind, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::http_client::{TransportFault, charge};
@@ -316,9 +318,30 @@ impl<S: AsyncRead + Unpin> Connection<S> {
 
     /// 0 at the end of the connection.
     async fn read_some(&mut self, room: usize) -> Result<usize, TransportFault> {
-        self.buffer.reserve(room);
-        self.stream.read_buf(&mut self.buffer).await.map_err(|error| TransportFault::broken(&error))
+        let Self { stream, buffer, .. } = self;
+        let read = match room {
+            ..=READ_BYTES => poll_fn(|cx| poll_read_few(Pin::new(&mut *stream), buffer, cx)).await,
+            _ => {
+                buffer.reserve(room);
+                stream.read_buf(buffer).await
+            }
+        };
+        read.map_err(|error| TransportFault::broken(&error))
     }
+}
+
+/// Reads at most [`READ_BYTES`]. They come by way of the stack, so that a connection that waits, as most do, holds no room for
+/// them.
+fn poll_read_few(
+    stream: Pin<&mut impl AsyncRead>,
+    buffer: &mut BytesMut,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut bytes = [const { MaybeUninit::uninit() }; READ_BYTES];
+    let mut read = ReadBuf::uninit(&mut bytes);
+    ready!(stream.poll_read(cx, &mut read))?;
+    buffer.extend_from_slice(read.filled());
+    Poll::Ready(Ok(read.filled().len()))
 }
 
 /// What is wrong with a line of chunked framing.
@@ -326,3 +349,29 @@ const LINE: &str = "a line of chunked framing is too long or does not end with C
 
 /// Bytes of a body that are read at a time.
 const PIECE_BYTES: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_waits_holds_no_room_for_the_response() {
+        let (own, mut peer) = duplex(READ_BYTES);
+        let mut connection = Connection::new(own);
+        {
+            let mut response = std::pin::pin!(connection.read_response());
+            let is_pending = poll_fn(|cx| Poll::Ready(response.as_mut().poll(cx).is_pending())).await;
+            assert!(is_pending);
+        }
+        assert_eq!(connection.buffer.capacity(), 0);
+        peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").await.expect("it is open");
+        let head = connection.read_response().await.unwrap_or_else(|_| panic!("there is a head"));
+        assert_eq!(head.status, 200);
+        let body =
+            connection.read_body(Framing::Length(5), 5, None).await.unwrap_or_else(|_| panic!("there is a body"));
+        assert_eq!(body, "hello");
+        assert!(connection.buffer.capacity() < READ_BYTES);
+    }
+}

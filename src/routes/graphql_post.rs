@@ -159,7 +159,8 @@ async fn execute_one(
         };
     }
     let work = ExecuteRequest { snapshot, context: &context, prepared_request: &prepared_request };
-    match execute_while_connected(gateway, downstream, &work).await {
+    // In a box of its own: most requests pass, and with many at one time their futures are what takes memory.
+    match Box::pin(execute_while_connected(gateway, downstream, &work)).await {
         None => PostOutcome::Gone(context),
         Some(Execution::Response(response)) => PostOutcome::Send(context, response),
         Some(Execution::DelegateToUpstream) => pass(),

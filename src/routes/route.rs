@@ -94,7 +94,7 @@ async fn decide(
     }
     match downstream.head().method {
         Method::POST => serve_post(gateway, &snapshot, downstream, ctx, share).await,
-        Method::GET => serve_get(gateway, &snapshot, downstream, ctx, share).await,
+        Method::GET => Box::pin(serve_get(gateway, &snapshot, downstream, ctx, share)).await,
         _ => Ok(false),
     }
 }

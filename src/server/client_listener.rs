@@ -285,3 +285,19 @@ impl Listener for ClientListener {
         self.proxy.http_cleanup()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes_of_future<A, B, F: Future>(_: fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Each request in flight has one, whatever comes of it: what is rare, or large, is in a box of its own.
+    #[test]
+    fn the_future_of_a_request_is_small() {
+        let bytes = bytes_of_future(ClientListener::response);
+        assert!(bytes <= 5 * 1024, "{bytes} bytes");
+    }
+}
