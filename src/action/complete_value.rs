@@ -308,12 +308,14 @@ impl<'a> Completer<'a> {
                 self.path.pop();
                 continue;
             }
-            let Some(definition) = field_of(fields, &field.name) else {
-                self.json.extend_from_slice(b"null");
-                return Ok(());
-            };
-            let value = object.get(&field.name);
-            self.complete(&definition.ty, value, &field.selected, ResponsePath::Field(&field.name))?;
+            match field_of(fields, &field.name) {
+                Some(OutputField { ty, .. }) => {
+                    let value = object.get(&field.name);
+                    self.complete(ty, value, &field.selected, ResponsePath::Field(&field.name))?;
+                }
+                // A valid document selects none such.
+                None => self.json.extend_from_slice(b"null"),
+            }
             self.path.pop();
         }
         self.json.push(b'}');
