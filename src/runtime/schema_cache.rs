@@ -174,16 +174,24 @@ impl SchemaCache {
         }
     }
 
+    /// Takes over the schemas of the generation before. Callers are introspected for again; a schema that is the same as
+    /// before is then merged with the actions of this generation, and not read again.
+    pub(crate) fn adopt(&self, previous: &Self) {
+        for (hash, learned) in previous.by_content.iter() {
+            self.by_content.insert(hash, Arc::new(learned.unmerged()));
+        }
+    }
+
     /// The roles for whom the last response gave no schema, each with the reason; not all of them if there are many.
     #[must_use]
     pub(crate) fn failures(&self) -> BTreeMap<String, String> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Has no schema been seen yet?
+    /// Has no schema been seen yet by this generation?
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
-        self.by_content.is_empty()
+        self.callers.iter().all(|(_, known)| known.last().is_none_or(|last| last.response.is_none()))
     }
 
     /// How long ago the upstream was last introspected with success.
@@ -302,6 +310,11 @@ impl KnownSchema {
 }
 
 impl LearnedTypes {
+    /// The same before it is merged with any actions.
+    fn unmerged(&self) -> Self {
+        Self { schema: Arc::clone(&self.schema), response: self.response.clone(), by_role: DashMap::new() }
+    }
+
     fn merged(&self, catalog: &Catalog, role: &str) -> Merged {
         let kind = catalog.kind_of_role(role);
         if let Some(known) = self.by_role.get(kind) {
@@ -390,5 +403,22 @@ mod tests {
         assert_eq!(one.id, other.id);
         assert!(build("admin").is_ok_and(|(_, admins)| admins.id != one.id));
         assert_eq!(schemas.by_content.len(), 1);
+    }
+
+    #[test]
+    fn what_the_upstream_has_said_is_read_once_for_all_generations() {
+        let (first, catalog) = (SchemaCache::new(1024 * 1024, Vec::new()), catalog());
+        let Ok((hash, before)) = first.build(&catalog, &response("the same").into(), "user") else {
+            panic!("not merged")
+        };
+        let next = SchemaCache::new(1024 * 1024, Vec::new());
+        next.adopt(&first);
+        assert!(next.is_empty() && next.merged_before(&catalog, hash, "user").is_none());
+        let Ok((same, after)) = next.build(&catalog, &response("the same").into(), "user") else {
+            panic!("not merged")
+        };
+        let schema = |schemas: &SchemaCache| schemas.by_content.get(&hash).map(|learned| Arc::clone(&learned.schema));
+        assert!(same == hash && after.id != before.id);
+        assert!(schema(&first).zip(schema(&next)).is_some_and(|(one, other)| Arc::ptr_eq(&one, &other)));
     }
 }

@@ -45,7 +45,7 @@ impl Weighter<Arc<str>, Arc<PreparedDocument>> for ByBytes {
 }
 
 impl Snapshot {
-    /// A generation with empty caches.
+    /// A generation with empty caches: the first one.
     #[must_use]
     pub(crate) fn new(
         schema: Arc<ActionSchema>,
@@ -73,7 +73,7 @@ impl Snapshot {
     #[must_use]
     pub(crate) fn for_upstream(&self, roots: RootTypes, dialect: Dialect) -> Self {
         let (schema, scanner) = (Arc::clone(&self.catalog.schema), Arc::clone(&self.catalog.scanner));
-        Self::new(schema, scanner, roots, dialect, &self.configured, &self.policies)
+        self.followed_by(Self::new(schema, scanner, roots, dialect, &self.configured, &self.policies))
     }
 
     /// Other actions for the same upstream.
@@ -94,7 +94,14 @@ impl Snapshot {
         schema: Arc<ActionSchema>,
     ) -> Result<Self, String> {
         let scanner = Arc::new(scanner_for(configured, &schema)?);
-        Ok(Self::new(schema, scanner, self.catalog.roots.clone(), self.catalog.dialect, configured, &self.policies))
+        let (roots, dialect) = (self.catalog.roots.clone(), self.catalog.dialect);
+        Ok(self.followed_by(Self::new(schema, scanner, roots, dialect, configured, &self.policies)))
+    }
+
+    /// The next generation, with what this one has read of the upstream.
+    fn followed_by(&self, next: Self) -> Self {
+        next.schema_cache.adopt(&self.schema_cache);
+        next
     }
 }
 
