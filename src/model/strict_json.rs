@@ -23,41 +23,38 @@ pub(crate) fn read_object<'j>(
     mut value: impl FnMut(MemberKey<'j>) -> Option<usize>,
 ) -> Option<usize> {
     let bytes = json.as_bytes();
-    if *bytes.get(start)? != b'{' {
-        return None;
-    }
-    let mut at = skip_space(bytes, start + 1);
-    if bytes.get(at) == Some(&b'}') {
-        return Some(at + 1);
-    }
-    loop {
+    read_between(bytes, start, *b"{}", |at| {
         let (key, key_end) = read_string(json, at)?;
-        let member = MemberKey { key, quoted: at..key_end, value: after_colon(bytes, key_end)? };
-        at = skip_space(bytes, value(member)?);
-        match bytes.get(at)? {
-            b',' => at = skip_space(bytes, at + 1),
-            b'}' => return Some(at + 1),
-            _ => return None,
-        }
-    }
+        value(MemberKey { key, quoted: at..key_end, value: after_colon(bytes, key_end)? })
+    })
 }
 
 /// Reads the elements of the list at `start`. `element` gets where each begins and gives where it ends. Gives the end of the
 /// list; `None` if there is no valid one, or if `element` gives that.
-pub(crate) fn read_list(json: &str, start: usize, mut element: impl FnMut(usize) -> Option<usize>) -> Option<usize> {
-    let bytes = json.as_bytes();
-    if *bytes.get(start)? != b'[' {
+pub(crate) fn read_list(json: &str, start: usize, element: impl FnMut(usize) -> Option<usize>) -> Option<usize> {
+    read_between(json.as_bytes(), start, *b"[]", element)
+}
+
+/// Reads what stands between these brackets, with commas.
+#[inline]
+fn read_between(
+    bytes: &[u8],
+    start: usize,
+    [open, close]: [u8; 2],
+    mut item: impl FnMut(usize) -> Option<usize>,
+) -> Option<usize> {
+    if *bytes.get(start)? != open {
         return None;
     }
     let mut at = skip_space(bytes, start + 1);
-    if bytes.get(at) == Some(&b']') {
+    if bytes.get(at) == Some(&close) {
         return Some(at + 1);
     }
     loop {
-        at = skip_space(bytes, element(at)?);
-        match bytes.get(at)? {
+        at = skip_space(bytes, item(at)?);
+        match *bytes.get(at)? {
             b',' => at = skip_space(bytes, at + 1),
-            b']' => return Some(at + 1),
+            end if end == close => return Some(at + 1),
             _ => return None,
         }
     }
