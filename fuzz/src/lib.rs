@@ -10,6 +10,7 @@ pub mod edited;
 pub mod extensions;
 pub mod files;
 pub mod messages;
+pub mod parsed;
 pub mod reference;
 pub mod sessions;
 pub mod templates;
@@ -23,7 +24,7 @@ mod actions;
 pub type Property = fn(&[u8]);
 
 /// All of them, by the names of their targets and of the folders of their seeds.
-pub const PROPERTIES: [(&str, Property); 20] = [
+pub const PROPERTIES: [(&str, Property); 21] = [
     ("request_head", messages::request_head),
     ("response", messages::response),
     ("json_value", values::json_value),
@@ -34,6 +35,7 @@ pub const PROPERTIES: [(&str, Property); 20] = [
     ("scanner", documents::scanner),
     ("only_reads", documents::only_reads),
     ("mask", documents::mask),
+    ("fast_parser", parsed::same_tree),
     ("upstream_result", upstream_results::upstream_result),
     ("extension_fields", extensions::extension_fields),
     ("cache_key", cached::cache_key),

@@ -17,6 +17,7 @@ use crate::config::load::{Loaded, text_of};
 use crate::config::settings::JobStoreSettings;
 #[cfg(feature = "console")]
 use crate::console::Console;
+use crate::graphql::fast_parser;
 use crate::jobs::ephemeral_volume::ephemeral_volume;
 use crate::metadata_api::Api;
 use crate::model::source::{Diagnostic, Severity, summed_up};
@@ -165,6 +166,7 @@ pub(crate) fn serve(mut loaded: Loaded, serving: Serving) -> Result<(), String> 
         Arc::new(api)
     });
     upstream_types::log_inconsistent(&loaded.schema);
+    fast_parser::prepare();
     let services = Arc::new(Services::with_stand_ins(loaded, stand_ins).map_err(failed)?);
     block_on(services.open_jobs_for(&services.snapshot.load().catalog.schema))?.map_err(failed)?;
     if let (Ok(_), JobStoreSettings::Sqlite(file)) = (services.jobs(), &services.configured().settings.jobs.store) {

@@ -10,7 +10,7 @@ use apollo_compiler::validation::{DiagnosticData, DiagnosticList};
 use apollo_compiler::{Node, Schema, ast};
 use indexmap::IndexMap;
 
-use crate::graphql::diagnostics;
+use crate::graphql::{diagnostics, fast_parser};
 use crate::model::action::OperationKind;
 use crate::model::limits::Limits;
 use crate::model::response::{Location, location_at};
@@ -94,6 +94,13 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Document, DocumentError> {
     if text.len() > limits.max_document_size {
         return Err(DocumentError::TooLong { bytes: text.len(), max: limits.max_document_size });
     }
+    if let Some(ast) = fast_parser::parse(text, limits) {
+        return Ok(Document::of(text, ast));
+    }
+    parse_with_library(text, limits)
+}
+
+fn parse_with_library(text: &str, limits: &Limits) -> Result<Document, DocumentError> {
     let mut parser = Parser::new().recursion_limit(limits.max_recursion).token_limit(limits.max_tokens);
     let parsed = parser.parse_ast(text, "document");
     if parser.tokens_reached() > limits.max_tokens {
