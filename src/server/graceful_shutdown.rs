@@ -107,12 +107,23 @@ impl Exit {
 /// For so long pingora accepts connections beside its successor, after it has handed its listeners over.
 const HANDOVER: Duration = Duration::from_secs(6);
 
+/// So long a successor that has just been started may take to prepare the folder of the socket.
+const SUCCESSOR: Duration = Duration::from_secs(5);
+
+/// How often the folder is looked for.
+const SUCCESSOR_INTERVAL: Duration = Duration::from_millis(50);
+
 /// Waits until another process requests the listeners where it is safe: any process that listens on the socket gets
 /// them.
 async fn wait_for_handover(services: &Services) {
+    let socket = &services.configured().settings.upgrade_socket;
     loop {
         wait_for(SignalKind::quit()).await;
-        match listener_handover::check(&services.configured().settings.upgrade_socket) {
+        let deadline = Instant::now() + SUCCESSOR;
+        while !listener_handover::is_prepared(socket) && Instant::now() < deadline {
+            tokio::time::sleep(SUCCESSOR_INTERVAL).await;
+        }
+        match listener_handover::check(socket) {
             Ok(()) => return,
             Err(reason) => tracing::error!(reason, "the listeners are not handed over"),
         }

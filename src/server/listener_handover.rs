@@ -20,6 +20,11 @@ pub(crate) fn prepare(socket: &str) -> Result<(), String> {
     check(socket)
 }
 
+/// Is there a folder of the socket? The one that takes the listeners makes it.
+pub(crate) fn is_prepared(socket: &str) -> bool {
+    folder_of(socket).is_ok_and(|folder| folder.symlink_metadata().is_ok())
+}
+
 /// Is the folder ours and private, and the socket in it, if it is there, ours as well?
 ///
 /// # Errors

@@ -49,8 +49,8 @@ fn listeners_are_handed_over(engines: &Engines) {
             // Longer than the handover takes: it is finished by the one that began it.
             let slow = scope.spawn(|| Client::connect(ports.0).ask("{ search { title } }").text());
             wait_until("the slow call", || handlers.take_seen().iter().any(|seen| seen.path() == "/search"));
+            // The one that runs waits for the next one.
             let next = scope.spawn(|| start(true));
-            std::thread::sleep(Duration::from_millis(300));
             current.signal("QUIT");
             let mut old = std::mem::replace(&mut current, next.join().expect("the next one"));
             assert_eq!(slow.join().expect("a response"), r#"{"data":{"search":[]}}"#);
