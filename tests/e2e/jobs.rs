@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::Write as _;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pillion_test_support::client::Client;
@@ -441,10 +442,12 @@ fn jobs_survive_a_kill(engines: &Engines) {
         let mut ids = Vec::new();
         for round in 0..rounds {
             let mut pillion = start(engines.postgraphile, &handlers, &store, config);
+            let first = AtomicBool::new(false);
             let accepted = std::thread::scope(|scope| {
-                let threads: Vec<_> =
-                    (0..4).map(|_| scope.spawn(|| accept_until_it_dies(pillion.port, calls / 4))).collect();
-                std::thread::sleep(Duration::from_millis(40 + 37 * (round % 7)));
+                let accept = || accept_until_it_dies(pillion.port, calls / 4, &first);
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(accept)).collect();
+                wait_until("an accepted call", || first.load(Ordering::Relaxed));
+                std::thread::sleep(Duration::from_millis(37 * (round % 7)));
                 pillion.signal("KILL");
                 threads.into_iter().flat_map(|thread| thread.join().expect("a thread")).collect::<Vec<_>>()
             });
@@ -471,7 +474,8 @@ fn accept_many(ports: &[u16], calls: usize) -> Vec<String> {
     std::thread::scope(|scope| {
         let clients = ports.iter().flat_map(|port| [*port; 4]);
         let each = calls / ports.len() / 4;
-        let threads: Vec<_> = clients.map(|port| scope.spawn(move || accept_until_it_dies(port, each))).collect();
+        let accept = move |port| accept_until_it_dies(port, each, &AtomicBool::new(false));
+        let threads: Vec<_> = clients.map(|port| scope.spawn(move || accept(port))).collect();
         threads.into_iter().flat_map(|thread| thread.join().expect("a thread")).collect()
     })
 }
@@ -504,7 +508,8 @@ fn one_of_two_replicas_dies(engines: &Engines) {
     assert!(calls.values().filter(|count| **count == 2).count() <= 10, "{calls:?}");
 }
 
-fn accept_until_it_dies(port: u16, count: usize) -> Vec<String> {
+/// Sets `first` once a call has been accepted.
+fn accept_until_it_dies(port: u16, count: usize, first: &AtomicBool) -> Vec<String> {
     let mut ids = Vec::new();
     for _ in 0..count {
         let body = json!({ "query": "mutation { later(number: 1) }" }).to_string();
@@ -518,11 +523,11 @@ fn accept_until_it_dies(port: u16, count: usize) -> Vec<String> {
         let Some(answer) = client.read_response() else { break };
         let Some(id) = answer.json()["data"]["later"].as_str().map(str::to_owned) else { break };
         ids.push(id);
+        first.store(true, Ordering::Relaxed);
     }
     ids
 }
 
-/// So many calls, or as many as `make chaos` wants.
 /// How many in a small test; `make chaos` says how many in a long one.
 pub fn many(calls: usize) -> usize {
     std::env::var("PILLION_CHAOS_CALLS").map_or(calls, |calls| calls.parse().expect("a number"))

@@ -1,6 +1,6 @@
 // Jobs of asynchronous actions: which wait, which failed; one of them with its payload; retry, cancel, purge.
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { get, post, query } from "../api/client";
 import type { JobRow, Overview } from "../api/types";
 import { href, replaceQuery, route } from "../state/router";
@@ -24,9 +24,10 @@ const STATUSES: [string, string][] = [
 /** More failed jobs are not counted. */
 const MAX_COUNTED = 100;
 
-/** How many jobs failed, as text. The store counts only those that wait, so they are listed: once, not in an interval. */
-export function useFailedCount(): string {
+/** How many jobs failed, as text. The store counts only those that wait, so they are listed: once, and again when what is shown of jobs has changed. */
+export function useFailedCount(shown?: string): string {
   const failed = useLoad((signal) => get<{ jobs: JobRow[] }>(`jobs${query({ status: "error", limit: String(MAX_COUNTED) })}`, signal), []);
+  useEffect(() => void failed.reload(), [shown]);
   const count = failed.data?.jobs.length;
   if (count === undefined) return "–";
   return count >= MAX_COUNTED ? `${MAX_COUNTED}+` : String(count);
@@ -46,7 +47,7 @@ function JobList(): JSX.Element {
   const overview = useLoad((signal) => get<Overview>("overview", signal), [], 10_000);
   const [purging, setPurging] = useState(false);
   const counts = overview.data?.jobs;
-  const failed = useFailedCount();
+  const failed = useFailedCount(jobs.data?.jobs.map((job) => `${job.id} ${job.status}`).join());
   return (
     <div class="stack">
       <PageHead title="Jobs" lead="Calls of asynchronous actions, in the job store until they are purged.">
