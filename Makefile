@@ -17,9 +17,8 @@ console: ## The page of the console, in console/dist
 	else echo "console: left out, because there is no Node.js here"; fi
 
 test: setup console ## All tests, with real databases, GraphQL servers and clients
-	cargo test --locked --lib --no-default-features
 	cargo test --locked
-	@for example in examples/*.rs; do cargo run --locked --quiet --no-default-features --example "$$(basename "$$example" .rs)" || exit 1; done
+	@for example in examples/*.rs; do cargo run --locked --quiet --example "$$(basename "$$example" .rs)" || exit 1; done
 
 # Kills the program 200 times under load, fails every write to the disk once, has two replicas run 10,000 calls, looks for what was
 # lost, and times the stores with a million ended calls in them.
