@@ -245,7 +245,14 @@ fn scan(known: &'static Known) -> ScanResult {
     black_box(looked(black_box(known)))
 }
 
-#[library_benchmark(setup = usual, config = near(367_730))]
+#[library_benchmark(setup = usual, config = near(28_168))]
+#[bench::usual_document()]
+fn parse(known: &'static Known) -> Document {
+    black_box(known);
+    black_box(parsed())
+}
+
+#[library_benchmark(setup = usual, config = near(162_459))]
 #[bench::new_document()]
 fn plan_miss(known: &'static Known) -> Plan {
     black_box(learned(black_box(known)))
@@ -383,7 +390,7 @@ fn mask_extension_fields(extended: &'static Extended) -> Masked {
     black_box(masked_keys(black_box(extended)))
 }
 
-#[library_benchmark(setup = with_rows, config = near(2_948_803))]
+#[library_benchmark(setup = with_rows, config = near(2_827_455))]
 #[bench::of_1000_rows()]
 fn scan_and_splice_rows(extended: &'static Extended) -> String {
     black_box(spliced(black_box(extended)))
@@ -393,6 +400,7 @@ library_benchmark_group!(
     name = core,
     benchmarks = [
         scan,
+        parse,
         plan_miss,
         plan_hit,
         masked,
