@@ -1,8 +1,8 @@
 //! Documents: the parser for usual ones beside the library's.
 
-use apollo_compiler::Name;
-use apollo_compiler::ast::{Definition, Directive, Document, Selection, Type, Value};
+use apollo_compiler::ast::{Argument, Definition, Directive, Document, Selection, Type, Value};
 use apollo_compiler::parser::Parser;
+use apollo_compiler::{Name, Node};
 use pillion::graphql::fast_parser;
 use pillion::model::limits::Limits;
 
@@ -77,10 +77,14 @@ impl Names {
     fn directives<'d>(&mut self, directives: impl Iterator<Item = &'d Directive>) {
         for directive in directives {
             self.name(&directive.name);
-            for argument in &directive.arguments {
-                self.name(&argument.name);
-                self.value(&argument.value);
-            }
+            self.arguments(&directive.arguments);
+        }
+    }
+
+    fn arguments(&mut self, arguments: &[Node<Argument>]) {
+        for argument in arguments {
+            self.name(&argument.name);
+            self.value(&argument.value);
         }
     }
 
@@ -90,10 +94,7 @@ impl Names {
                 Selection::Field(field) => {
                     field.alias.iter().for_each(|alias| self.name(alias));
                     self.name(&field.name);
-                    for argument in &field.arguments {
-                        self.name(&argument.name);
-                        self.value(&argument.value);
-                    }
+                    self.arguments(&field.arguments);
                     self.selection_set(&field.selection_set);
                     &field.directives
                 }

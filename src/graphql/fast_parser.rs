@@ -14,6 +14,7 @@ use apollo_compiler::{Name, Node};
 
 use crate::graphql::source_spans;
 use crate::model::limits::Limits;
+use crate::model::strict_json::{number_end, string_end};
 
 /// The syntax tree of `text`, an executable document; `None` if that is for the library to say.
 #[must_use]
@@ -143,10 +144,9 @@ impl<'t> Parser<'t> {
     ) -> Option<Vec<T>> {
         self.eat(open)?;
         let mut items = vec![item(self)?];
-        while !self.is_next(close) {
+        while self.eat(close).is_none() {
             items.push(item(self)?);
         }
-        self.eat(close)?;
         Some(items)
     }
 
@@ -160,22 +160,15 @@ impl<'t> Parser<'t> {
 
     fn definition(&mut self) -> Option<Definition> {
         let start = self.at;
-        if self.is_next(b'{') {
-            let operation = OperationDefinition {
-                operation_type: OperationType::Query,
-                name: None,
-                variables: Vec::new(),
-                directives: DirectiveList::new(),
-                selection_set: self.selection_set()?,
-            };
-            return self.node(start, operation).map(Definition::OperationDefinition);
-        }
-        let operation_type = match self.word()? {
-            "query" => OperationType::Query,
-            "mutation" => OperationType::Mutation,
-            "subscription" => OperationType::Subscription,
-            "fragment" => return self.fragment(start),
-            _ => return None,
+        let operation_type = match self.peek()? {
+            b'{' => OperationType::Query,
+            _ => match self.word()? {
+                "query" => OperationType::Query,
+                "mutation" => OperationType::Mutation,
+                "subscription" => OperationType::Subscription,
+                "fragment" => return self.fragment(start),
+                _ => return None,
+            },
         };
         let operation = OperationDefinition {
             operation_type,
@@ -343,47 +336,30 @@ impl<'t> Parser<'t> {
 
     /// A string without escapes that is no block string.
     fn string(&mut self) -> Option<Value> {
-        let start = self.at + 1;
-        let rest = self.text.get(start..)?;
-        let length = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '))?;
-        let is_block = length == 0 && rest.starts_with("\"\"");
-        if !rest.get(length..)?.starts_with('"') || is_block {
+        let bytes = self.text.as_bytes();
+        let end = string_end(bytes, self.at)?;
+        let text = self.text.get(self.at + 1..end - 1)?;
+        let is_block = text.is_empty() && bytes.get(end) == Some(&b'"');
+        if is_block || text.contains('\\') {
             return None;
         }
-        self.advance(start + length + 1);
-        rest.get(..length).map(|text| Value::String(text.to_owned()))
+        self.advance(end);
+        Some(Value::String(text.to_owned()))
     }
 
+    /// As JSON has them.
     fn number(&mut self) -> Option<Value> {
         let bytes = self.text.as_bytes();
-        let digits_end = |from: usize| {
-            let rest = bytes.get(from..).unwrap_or_default();
-            from + rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len())
-        };
-        let some_digits_end = |from: usize| Some(digits_end(from)).filter(|end| *end > from);
-        let integer = self.at + usize::from(self.is_next(b'-'));
-        let integer_end = some_digits_end(integer)?;
-        if integer_end > integer + 1 && bytes.get(integer) == Some(&b'0') {
-            return None;
-        }
-        let mut end = integer_end;
-        if bytes.get(end) == Some(&b'.') {
-            end = some_digits_end(end + 1)?;
-        }
-        if matches!(bytes.get(end), Some(b'e' | b'E')) {
-            end += 1;
-            end = some_digits_end(end + usize::from(matches!(bytes.get(end), Some(b'+' | b'-'))))?;
-        }
+        let end = number_end(bytes, self.at)?;
         // Nothing that could be part of a number or name may follow.
         if bytes.get(end).is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')) {
             return None;
         }
         let text = self.text.get(self.at..end)?;
         self.advance(end);
-        Some(if end > integer_end {
-            Value::Float(FloatValue::new_parsed(text))
-        } else {
-            Value::Int(IntValue::new_parsed(text))
+        Some(match text.contains(['.', 'e', 'E']) {
+            true => Value::Float(FloatValue::new_parsed(text)),
+            false => Value::Int(IntValue::new_parsed(text)),
         })
     }
 }
