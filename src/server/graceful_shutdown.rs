@@ -116,9 +116,9 @@ const SUCCESSOR_INTERVAL: Duration = Duration::from_millis(50);
 /// Waits until another process requests the listeners where it is safe: any process that listens on the socket gets
 /// them.
 async fn wait_for_handover(services: &Services) {
-    let socket = &services.configured().settings.upgrade_socket;
     loop {
         wait_for(SignalKind::quit()).await;
+        let socket = &services.configured().settings.upgrade_socket;
         let deadline = Instant::now() + SUCCESSOR;
         while !listener_handover::is_prepared(socket) && Instant::now() < deadline {
             tokio::time::sleep(SUCCESSOR_INTERVAL).await;

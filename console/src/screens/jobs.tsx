@@ -27,7 +27,9 @@ const MAX_COUNTED = 100;
 /** How many jobs failed, as text. The store counts only those that wait, so they are listed: once, and again when what is shown of jobs has changed. */
 export function useFailedCount(shown?: string): string {
   const failed = useLoad((signal) => get<{ jobs: JobRow[] }>(`jobs${query({ status: "error", limit: String(MAX_COUNTED) })}`, signal), []);
-  useEffect(() => void failed.reload(), [shown]);
+  useEffect(() => {
+    if (shown !== undefined) void failed.reload();
+  }, [shown]);
   const count = failed.data?.jobs.length;
   if (count === undefined) return "–";
   return count >= MAX_COUNTED ? `${MAX_COUNTED}+` : String(count);
