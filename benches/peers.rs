@@ -201,7 +201,7 @@ pub fn upstream_conf(folder: &Path, port: u16) -> String {
 
 fn proxy_conf(port: u16, upstream: &str) -> String {
     format!(
-        "upstream upstream {{ server {upstream}; keepalive 64; keepalive_requests 100000000; }}\n\
+        "upstream upstream {{ server {upstream}; keepalive 4096; keepalive_requests 100000000; }}\n\
          server {{ listen 127.0.0.1:{port} backlog=16384; location / {{ proxy_pass http://upstream; proxy_http_version 1.1;\n\
          proxy_set_header Connection \"\"; proxy_buffers 16 16k; }} }}"
     )

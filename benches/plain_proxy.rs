@@ -23,7 +23,8 @@ impl ProxyHttp for PlainProxy {
 
 /// Proxies `listen` to `upstream` on one thread, for ever.
 pub fn run(listen: &str, upstream: &str) -> ! {
-    let conf = ServerConf { threads: 1, ..ServerConf::default() };
+    // As many as Pillion keeps.
+    let conf = ServerConf { threads: 1, upstream_keepalive_pool_size: 4096, ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     let conf: Arc<ServerConf> = Arc::clone(&server.configuration);

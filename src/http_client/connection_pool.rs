@@ -30,8 +30,9 @@ pub(crate) struct Pool {
 /// Since when they wait, the last one last.
 type Idle = HashMap<Box<str>, Vec<(Instant, Connection)>>;
 
-/// Of one host and port, so many connections wait at most.
-const IDLE_MAX: usize = 256;
+/// Of one host and port, so many connections wait at most on each thread. No more than were in use at one time wait for long:
+/// the one that was used last is taken first. With fewer than that, every further request would open a connection and close it.
+const IDLE_MAX: usize = 4096;
 
 impl Pool {
     /// An empty one.
@@ -120,6 +121,11 @@ impl Pool {
             waiting.retain(|(since, _)| since.elapsed() < self.idle_timeout);
             !waiting.is_empty()
         });
+    }
+
+    /// Closes all that wait.
+    pub(crate) fn close_idle(&self) {
+        self.idle().clear();
     }
 
     async fn connect(&self, authority: &str) -> Result<Connection, TransportFault> {
@@ -474,6 +480,17 @@ mod tests {
 
     fn waiting(pool: &Pool) -> usize {
         pool.idle().values().map(Vec::len).sum()
+    }
+
+    #[tokio::test]
+    async fn as_many_connections_are_kept_as_were_in_use() {
+        let (pool, good) = (pool(), server(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", 2));
+        let in_flight = (0..300).map(|_| send(&pool, &good, Method::POST, true));
+        let responses = futures_util::future::join_all(in_flight).await;
+        assert!(responses.iter().all(Result::is_ok), "{responses:?}");
+        assert_eq!(waiting(&pool), 300);
+        pool.close_idle();
+        assert_eq!(waiting(&pool), 0);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use std::fs;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::http_client::connection_pool::Pool;
 use crate::runtime::load_shedding::{Resource, bounds};
 use crate::runtime::services::Services;
 
@@ -22,6 +23,9 @@ const FORGET_PAUSE: Duration = Duration::from_secs(10);
 /// From this part of the descriptors on, nothing new is taken: a request may need three.
 const DESCRIPTORS_FULL: f64 = 0.90;
 
+/// From this part on, our own idle connections are closed.
+const DESCRIPTORS_SHORT: f64 = 0.80;
+
 /// Looks again and again. Never returns.
 pub(crate) async fn watch(services: &Services) {
     let descriptors = services.health.load.descriptors_max;
@@ -37,6 +41,9 @@ pub(crate) async fn watch(services: &Services) {
             services.traffic.responses.purge(None);
         }
         let files = descriptors.map_or(0.0, |max| part(open_descriptors(), max));
+        if files >= DESCRIPTORS_SHORT {
+            services.for_each_pool(Pool::close_idle);
+        }
         let now = match (memory >= MEMORY_FULL, files >= DESCRIPTORS_FULL) {
             (true, _) => 1,
             (false, true) => 2,

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use crate::config::load::Loaded;
 use crate::config::settings::Settings;
 use crate::handler_client::stand_in::HandlerStandIn;
+use crate::http_client::connection_pool::Pool;
 use crate::http_client::tls::ca_certificates;
 use crate::jobs::Jobs;
 use crate::memory::Budget;
@@ -217,6 +218,12 @@ impl Services {
     #[must_use]
     pub(crate) fn configured(&self) -> Arc<LoadedConfig> {
         Arc::clone(&self.snapshot.load().configured)
+    }
+
+    /// Does something with each connection pool of each thread, those to the upstream and those to handlers.
+    pub(crate) fn for_each_pool(&self, act: impl Fn(&Pool)) {
+        self.upstream.pools().for_each(&act);
+        self.configured().handlers.all().filter_map(|client| client.plain.as_deref()).for_each(&act);
     }
 
     /// The log of asynchronous actions.

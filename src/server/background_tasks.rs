@@ -8,6 +8,7 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 
 use crate::handler::policy;
+use crate::http_client::connection_pool::Pool;
 use crate::job_runner::worker;
 use crate::metadata_api::Api;
 use crate::runtime::panic_isolation::supervise;
@@ -78,8 +79,7 @@ async fn connect_to_redis(services: &Services) {
 async fn close_idle_connections(services: &Services) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
-        services.upstream.sweep();
-        services.configured().handlers.all().filter_map(|client| client.plain.as_ref()).for_each(|pool| pool.sweep());
+        services.for_each_pool(Pool::sweep);
     }
 }
 

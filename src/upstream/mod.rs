@@ -368,9 +368,9 @@ impl UpstreamClient {
         Ok(UpstreamResponse { status, body, set_cookies })
     }
 
-    /// Closes connections that have not been used for long.
-    pub(crate) fn sweep(&self) {
-        self.plain.iter().flat_map(PerThread::all).for_each(|pool| pool.sweep());
+    /// The connection pool of each thread.
+    pub(crate) fn pools(&self) -> impl Iterator<Item = &Pool> {
+        self.plain.iter().flat_map(PerThread::all).map(Arc::as_ref)
     }
 
     /// Is it reached in clear text over HTTP/1.1?

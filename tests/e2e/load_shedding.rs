@@ -18,6 +18,7 @@ pub const TESTS: &[super::Test] = trials![
     event_streams_do_not_starve_others,
     each_client_has_a_share,
     file_descriptors_run_out,
+    idle_connections_make_room,
     memory_runs_out,
 ];
 
@@ -258,6 +259,30 @@ fn file_descriptors_run_out(engines: &Engines) {
     idle.clear();
     wait_until("room again", || !is_rejected());
     wait_until("that requests are taken", || ask().status() == 200);
+}
+
+/// What waits for the next call is closed before a client has to be rejected.
+fn idle_connections_make_room(engines: &Engines) {
+    let handlers = Scripted::start();
+    handlers.on_path("/count", Reply::Late(Duration::from_millis(500), Box::new(Reply::json("1"))));
+    let mut setup = Setup::before(engines.postgraphile).with_shop(handlers.port);
+    setup.descriptors = Some(100);
+    let pillion = setup.config("handlers: { pool_idle_timeout: 10m }\n").start().wait_until_ready();
+    std::thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| assert_eq!(pillion.client().ask("{ count }").text(), r#"{"data":{"count":1}}"#));
+        }
+    });
+    let kept = handlers.connections();
+    assert!((10..=20).contains(&kept) && handlers.closed() == 0, "{kept} connections, {} closed", handlers.closed());
+    let mut idle: Vec<Client> = Vec::new();
+    wait_until("that they are closed", || {
+        idle.push(pillion.client());
+        std::thread::sleep(Duration::from_millis(30));
+        handlers.closed() == kept
+    });
+    assert!(idle.len() <= 50, "{}", idle.len());
+    assert_eq!(pillion.metric("pillion_shed_requests_total{resource=\"descriptors\"}"), 0.0);
 }
 
 fn memory_runs_out(engines: &Engines) {
