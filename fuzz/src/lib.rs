@@ -24,7 +24,7 @@ mod actions;
 pub type Property = fn(&[u8]);
 
 /// All of them, by the names of their targets and of the folders of their seeds.
-pub const PROPERTIES: [(&str, Property); 21] = [
+pub const PROPERTIES: [(&str, Property); 22] = [
     ("request_head", messages::request_head),
     ("response", messages::response),
     ("json_value", values::json_value),
@@ -36,6 +36,7 @@ pub const PROPERTIES: [(&str, Property); 21] = [
     ("only_reads", documents::only_reads),
     ("mask", documents::mask),
     ("fast_parser", parsed::same_tree),
+    ("fast_check", parsed::same_verdict),
     ("upstream_result", upstream_results::upstream_result),
     ("extension_fields", extensions::extension_fields),
     ("cache_key", cached::cache_key),

@@ -1,9 +1,10 @@
-//! Documents: the parser for usual ones beside the library's.
+//! Documents: the parser and the check for usual ones beside the library's.
 
 use apollo_compiler::ast::{Argument, Definition, Directive, Document, Selection, Type, Value};
 use apollo_compiler::parser::Parser;
 use apollo_compiler::{Name, Node};
-use pillion::graphql::fast_parser;
+use pillion::graphql::check_document::check_each_rule;
+use pillion::graphql::{document, fast_check, fast_parser};
 use pillion::model::limits::Limits;
 
 /// A document. What the fast parser accepts, the library accepts within the same limits, and its tree is the same with all
@@ -20,6 +21,15 @@ pub fn same_tree(bytes: &[u8]) {
         assert_eq!(found, wanted);
         assert_eq!(without_file_ids(&found), without_file_ids(&wanted));
         assert_eq!(names(&found), names(&wanted));
+    }
+}
+
+/// A document. What the fast check finds valid breaks none of the rules that need no schema.
+pub fn same_verdict(bytes: &[u8]) {
+    let limits = Limits::default();
+    let Ok(Ok(document)) = std::str::from_utf8(bytes).map(|text| document::parse(text, &limits)) else { return };
+    if fast_check::is_valid(&document) {
+        assert_eq!(check_each_rule(&document, &limits), Ok(()));
     }
 }
 

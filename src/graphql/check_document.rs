@@ -7,6 +7,7 @@ use apollo_compiler::validation::DiagnosticList;
 use apollo_compiler::{Name, Node};
 
 use crate::graphql::document::{Document, DocumentError, SyntaxError, diagnostics};
+use crate::graphql::fast_check;
 use crate::graphql::variable_uses::Uses;
 use crate::model::limits::Limits;
 use crate::model::response::location_at;
@@ -143,6 +144,14 @@ impl RepeatedInputFields<'_> {
 /// assert_eq!(diagnostics[0].message, "Variable \"$id\" is not defined.");
 /// ```
 pub fn check_document(document: &Document, limits: &Limits) -> Result<(), DocumentError> {
+    if fast_check::is_valid(document) { Ok(()) } else { check_each_rule(document, limits) }
+}
+
+/// The same without looking first whether the document is without errors, as most are.
+///
+/// # Errors
+/// As [`check_document`].
+pub fn check_each_rule(document: &Document, limits: &Limits) -> Result<(), DocumentError> {
     if let Err(errors) = document.syntax_tree().validate_standalone_executable() {
         reject_errors(&document.text, &errors, limits.max_errors)?;
     }

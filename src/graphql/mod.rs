@@ -19,6 +19,7 @@ pub mod extension_fields;
 pub mod extension_rows;
 pub mod extension_sites;
 pub mod extension_variables;
+pub mod fast_check;
 pub mod fast_parser;
 pub mod introspect;
 mod introspection_result;
