@@ -153,10 +153,10 @@ const SCENARIOS: [Scenario; 13] = [
         base: Base::Nothing,
         ..PASS
     },
+    Scenario { name: "one action, the upstream asked before", document: "{ checked { ok } }", who: &[One], ..OURS },
     Scenario { name: "no action, 10 connections", connections: 10, who: FEW, ..PASS },
     Scenario { name: "no action, 1,000 connections", connections: 1_000, who: FEW, ..PASS },
     Scenario { name: "no action, 10,000 that pause 2 s", connections: 10_000, pause_ms: 2_000, who: FEW, ..PASS },
-    Scenario { name: "one action, the upstream asked before", document: "{ checked { ok } }", who: &[One], ..OURS },
     Scenario {
         name: "introspection, 2,000 types",
         path: "/large/graphql",
