@@ -252,7 +252,7 @@ fn parse(known: &'static Known) -> Document {
     black_box(parsed())
 }
 
-#[library_benchmark(setup = usual, config = near(124_216))]
+#[library_benchmark(setup = usual, config = near(124_835))]
 #[bench::new_document()]
 fn plan_miss(known: &'static Known) -> Plan {
     black_box(learned(black_box(known)))

@@ -204,18 +204,6 @@ impl Document {
         self.fragments.get(name)
     }
 
-    /// How many names of fragments there are.
-    #[must_use]
-    pub fn fragment_count(&self) -> usize {
-        self.fragments.len()
-    }
-
-    /// The fragment of this name, with its place among all, below [`Document::fragment_count`].
-    #[must_use]
-    pub fn indexed_fragment(&self, name: &str) -> Option<(usize, &Node<FragmentDefinition>)> {
-        self.fragments.get_full(name).map(|(index, _, fragment)| (index, fragment))
-    }
-
     /// Everything in the document, in order.
     #[must_use]
     pub fn definitions(&self) -> &[Definition] {

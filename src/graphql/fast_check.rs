@@ -4,6 +4,8 @@
 //! A document that this does not find valid is left to `check_document`, which explains what is wrong with it. So nothing
 //! may be valid here that is not there; the fuzz target `fast_check` holds it to that.
 
+use std::collections::HashMap;
+
 use apollo_compiler::Node;
 use apollo_compiler::ast::{Argument, DirectiveList, OperationDefinition, Selection, Value, VariableDefinition};
 
@@ -34,28 +36,22 @@ const LEFT_TO_LIBRARY: &str = "defer";
 #[must_use]
 pub fn is_valid(document: &Document) -> bool {
     let [operation] = document.operations() else { return false };
-    // Two fragments with one name are found by it once.
-    let fragment_count = document.fragment_count();
-    if document.definitions().len() != fragment_count + 1 {
-        return false;
-    }
     let mut walk = Walk {
         document,
         variables: &[],
         is_used: vec![false; operation.variables.len()],
-        fragments: vec![Visit::Missing; fragment_count],
+        fragments: HashMap::new(),
         level: 0,
         deepest: 0,
     };
     walk.operation(operation)
         && walk.is_used.iter().all(|is_used| *is_used)
-        && walk.fragments.iter().all(|visit| matches!(visit, Visit::Done { .. }))
+        // No fragment is left over, none has a name twice, and there is nothing else.
+        && walk.fragments.len() + 1 == document.definitions().len()
 }
 
 /// How far the walk is with a fragment.
-#[derive(Clone, Copy)]
 enum Visit {
-    Missing,
     Open,
     /// So many levels of selection sets are in it.
     Done {
@@ -69,8 +65,8 @@ struct Walk<'d> {
     /// The variables that may be used here, and whether each was.
     variables: &'d [Node<VariableDefinition>],
     is_used: Vec<bool>,
-    /// By the index of the fragment in the document.
-    fragments: Vec<Visit>,
+    /// Those that were walked, by name.
+    fragments: HashMap<&'d str, Visit>,
     /// How many selection sets are open.
     level: usize,
     /// The greatest level in the operation, or in the fragment that is open.
@@ -120,23 +116,19 @@ impl<'d> Walk<'d> {
     }
 
     /// A fragment that is spread. It is walked once: what it uses, it uses wherever it is spread.
-    fn fragment(&mut self, name: &str) -> bool {
-        let Some((index, fragment)) = self.document.indexed_fragment(name) else { return false };
-        match self.fragments.get(index) {
+    fn fragment(&mut self, name: &'d str) -> bool {
+        match self.fragments.get(name) {
             Some(Visit::Done { levels }) => return self.reaches(self.level + levels),
-            Some(Visit::Missing) => {}
-            Some(Visit::Open) | None => return false,
+            Some(Visit::Open) => return false,
+            None => {}
         }
-        self.visit(index, Visit::Open);
+        let Some(fragment) = self.document.fragment(name) else { return false };
+        self.fragments.insert(name, Visit::Open);
         let deepest_around = std::mem::replace(&mut self.deepest, self.level);
         let is_valid = self.directives(&fragment.directives) && self.selection_set(&fragment.selection_set);
-        self.visit(index, Visit::Done { levels: self.deepest - self.level });
+        self.fragments.insert(name, Visit::Done { levels: self.deepest - self.level });
         self.deepest = self.deepest.max(deepest_around);
         is_valid
-    }
-
-    fn visit(&mut self, index: usize, visit: Visit) {
-        self.fragments.get_mut(index).into_iter().for_each(|fragment| *fragment = visit);
     }
 
     fn directives(&mut self, directives: &'d DirectiveList) -> bool {
