@@ -97,7 +97,9 @@ fn headers(response: &Response, manner: ResponseStyle<'_>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(manner.response_type.content_type()));
     headers.insert(header::CONTENT_LENGTH, response.body.len().into());
-    if let Ok(id) = HeaderValue::from_str(manner.request_id) {
+    if let Ok(mut id) = HeaderValue::from_str(manner.request_id) {
+        // It is never the same again, so that HTTP/2 need not put it into the table of either side.
+        id.set_sensitive(true);
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
     if let Some(allow) = response.allow {

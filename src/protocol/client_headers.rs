@@ -41,7 +41,7 @@ pub const IGNORED_AS_EXPORTED: [&str; 14] = [
 
 /// Client headers that are never forwarded, whatever is configured: they describe the body, which is ours, or what the
 /// client expects of us. Hop-by-hop headers are not forwarded either.
-pub const NEVER_FORWARDED: [HeaderName; 7] = [
+pub static NEVER_FORWARDED: [HeaderName; 7] = [
     header::HOST,
     header::USER_AGENT,
     header::CONTENT_LENGTH,

@@ -4,7 +4,7 @@ use http::header;
 use http::header::{HeaderMap, HeaderName};
 
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1>, and those that older software puts there.
-const HOP_BY_HOP: [HeaderName; 9] = [
+static HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHENTICATE,

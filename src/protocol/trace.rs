@@ -1,6 +1,7 @@
 //! Trace context propagation: taken from the client where it is well-formed, passed on in both the W3C's and B3's
 //! headers.
 
+use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 /// Which trace a request belongs to, and the span that our calls are children of.
@@ -101,25 +102,31 @@ impl TraceContext {
     /// Puts the context into the headers of a call.
     pub fn write(&self, headers: &mut HeaderMap) {
         let sampled = if self.sampled { "1" } else { "0" };
-        let traceparent = format!("00-{}-{}-0{sampled}", self.trace_id, self.span_id);
-        let mut insert = |name: &'static str, value: &str| {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                headers.insert(HeaderName::from_static(name), value);
+        let mut insert = |name: HeaderName, value: String| {
+            if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
+                headers.insert(name, value);
             }
         };
-        insert("traceparent", &traceparent);
-        insert("x-b3-traceid", &self.trace_id);
-        insert("x-b3-spanid", &self.span_id);
-        insert("x-b3-sampled", sampled);
+        insert(TRACEPARENT, ["00-", &self.trace_id, "-", &self.span_id, "-0", sampled].concat());
+        insert(B3_TRACE_ID, self.trace_id.clone());
+        insert(B3_SPAN_ID, self.span_id.clone());
         if let Some(parent) = &self.parent_span_id {
-            insert("x-b3-parentspanid", parent);
+            insert(B3_PARENT_SPAN_ID, parent.clone());
         }
+        headers.insert(B3_SAMPLED, HeaderValue::from_static(sampled));
         match &self.state {
-            Some(state) => headers.insert("tracestate", state.clone()),
-            None => headers.remove("tracestate"),
+            Some(state) => headers.insert(TRACESTATE, state.clone()),
+            None => headers.remove(TRACESTATE),
         };
     }
 }
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const B3_TRACE_ID: HeaderName = HeaderName::from_static("x-b3-traceid");
+const B3_SPAN_ID: HeaderName = HeaderName::from_static("x-b3-spanid");
+const B3_PARENT_SPAN_ID: HeaderName = HeaderName::from_static("x-b3-parentspanid");
+const B3_SAMPLED: HeaderName = HeaderName::from_static("x-b3-sampled");
 
 fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())

@@ -42,7 +42,7 @@ const REJECTION_BYTES_MAX: usize = 64 * 1024;
 const REQUEST_ID: HeaderValue = HeaderValue::from_static("pillion-probe");
 
 /// Of these headers the values count as well, of others whether they are there.
-const TELLING: [HeaderName; 5] = [
+static TELLING: [HeaderName; 5] = [
     header::ORIGIN,
     header::CONTENT_TYPE,
     HeaderName::from_static("sec-fetch-site"),
@@ -51,7 +51,7 @@ const TELLING: [HeaderName; 5] = [
 ];
 
 /// They are about the body, or about what the client has already.
-const LEFT_OUT: [HeaderName; 9] = [
+static LEFT_OUT: [HeaderName; 9] = [
     header::ACCEPT,
     header::ACCEPT_ENCODING,
     header::CONTENT_LENGTH,
@@ -112,7 +112,7 @@ fn is_about_the_kind(status: StatusCode) -> bool {
 fn kind_of(path: &str, headers: &HeaderMap) -> Box<str> {
     let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
     names.sort_unstable();
-    let telling = TELLING.into_iter().flat_map(|name| headers.get_all(name));
+    let telling = TELLING.iter().flat_map(|name| headers.get_all(name));
     let telling: Vec<_> = telling.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     // No header has a line's end in it.
     [path, &names.join(" "), &telling.join("\n")].join("\n").into()

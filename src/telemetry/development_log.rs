@@ -120,38 +120,25 @@ fn without_control(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::sync::{Arc, Mutex};
-
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().expect("the lock").write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::telemetry::captured_lines::CapturedLines;
 
     #[test]
     fn the_reason_stands_in_front() {
-        let written = Written::default();
-        let writer = written.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .event_format(DevelopmentFormat { has_colours: false })
-            .with_writer(move || writer.clone())
-            .finish();
-        tracing::subscriber::with_default(subscriber, || {
-            let (request_id, reason) = ("8f", "127.0.0.1:3000: connection refused\u{1b}[2J");
-            tracing::warn!(request_id, action = "quote", error.message = reason, attempts = 1, "handler call failed");
-        });
-        let bytes = written.0.lock().expect("the lock").clone();
-        let line = String::from_utf8(bytes).expect("text");
+        let form = DevelopmentFormat { has_colours: false };
+        let line = CapturedLines::of(
+            |lines| tracing_subscriber::fmt().event_format(form).with_writer(move || lines.clone()).finish(),
+            || {
+                let (request_id, reason) = ("8f", "127.0.0.1:3000: connection refused\u{1b}[2J");
+                tracing::warn!(
+                    request_id,
+                    action = "quote",
+                    error.message = reason,
+                    attempts = 1,
+                    "handler call failed"
+                );
+            },
+        );
         let (_, line) = line.split_at(9);
         assert_eq!(line, "WARN  handler call failed: 127.0.0.1:3000: connection refused\\u{1b}[2J  action=quote\n");
     }

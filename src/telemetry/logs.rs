@@ -1,7 +1,7 @@
 //! Logs on standard error: JSON lines or text. Both escape terminal sequences in what clients send. A thread of its own
 //! writes them, so that a stuck reader blocks no request: lines that do not fit the queue are dropped and counted.
 
-use std::io::{Stderr, Write};
+use std::io::{BufWriter, Stderr, Write};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::telemetry::development_log::DevelopmentFormat;
+use crate::telemetry::json_log::JsonFormat;
 
 /// Lines that may wait to be written.
 const WAITING_MAX: usize = 4096;
@@ -23,11 +24,7 @@ static WRITING: OnceLock<(Mutex<Option<WorkerGuard>>, ErrorCounter)> = OnceLock:
 pub(crate) fn start(json: bool, level: &str) {
     let (writer, filter) = writer_and_filter(level);
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    let _ = if json {
-        subscriber.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
-    } else {
-        subscriber.with_ansi(false).try_init()
-    };
+    let _ = if json { subscriber.event_format(JsonFormat).try_init() } else { subscriber.with_ansi(false).try_init() };
 }
 
 /// The same in the form of [`DevelopmentFormat`].
@@ -39,7 +36,8 @@ pub(crate) fn start_for_development(level: &str, has_colours: bool) {
 
 fn writer_and_filter(level: &str) -> (NonBlocking, EnvFilter) {
     let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_MAX).thread_name("log");
-    let (writer, guard) = builder.finish(Discardable(std::io::stderr()));
+    // The thread flushes whenever no line waits, so that one call of the system writes all that waited.
+    let (writer, guard) = builder.finish(BufWriter::new(Discardable(std::io::stderr())));
     let _ = WRITING.set((Mutex::new(Some(guard)), writer.error_counter()));
     // pingora and the libraries below it log every broken connection; only what goes wrong in earnest is kept.
     let filter = format!("error,pillion={level},pingora_proxy=off,pingora_core=error,pingora_core::connectors=off");
@@ -54,8 +52,7 @@ where
 {
     let subscriber = tracing_subscriber::fmt().with_writer(writer);
     if json {
-        let subscriber = subscriber.json().flatten_event(true).with_current_span(false).with_span_list(false);
-        tracing::subscriber::with_default(subscriber.finish(), work);
+        tracing::subscriber::with_default(subscriber.event_format(JsonFormat).finish(), work);
     } else {
         tracing::subscriber::with_default(subscriber.with_ansi(false).finish(), work);
     }

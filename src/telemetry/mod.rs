@@ -1,9 +1,12 @@
 //! Observability: logs, metrics and traces.
 
 pub(crate) mod availability;
+#[cfg(test)]
+mod captured_lines;
 mod declare;
 pub(crate) mod development_log;
 pub(crate) mod failure_log;
+mod json_log;
 pub(crate) mod labels;
 pub(crate) mod logs;
 pub(crate) mod metrics;

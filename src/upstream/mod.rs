@@ -234,7 +234,7 @@ pub(crate) struct UpstreamRequest<'q> {
 }
 
 /// Headers that describe the client's body or the encodings it accepts, not the client.
-const NOT_PASSED_ON: [HeaderName; 6] = [
+static NOT_PASSED_ON: [HeaderName; 6] = [
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,
     header::CONTENT_TYPE,

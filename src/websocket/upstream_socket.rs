@@ -199,7 +199,7 @@ async fn dial(introduction: &Introduction<'_>) -> Result<Box<dyn Wire>, String> 
 }
 
 /// Headers that belong to one handshake.
-const HANDSHAKE: [HeaderName; 6] = [
+static HANDSHAKE: [HeaderName; 6] = [
     header::HOST,
     header::SEC_WEBSOCKET_KEY,
     header::SEC_WEBSOCKET_VERSION,

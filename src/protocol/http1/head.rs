@@ -1,10 +1,11 @@
 //! Reads the head of an HTTP/1.1 message: its first line, its field lines, and where it ends.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use httparse::{Header, Request, Response, Status};
+use httparse::{Header, ParserConfig, Request, Response, Status};
 use memchr::{memchr, memchr_iter};
 
 /// What the bytes that have come so far are.
@@ -23,11 +24,20 @@ pub enum Head<M> {
     Invalid,
 }
 
+/// Room for the fields of a head.
+pub type FieldRoom<'b> = MaybeUninit<Header<'b>>;
+
+/// Room for `N` fields. It is not filled in advance: that would take as long as reading a usual head.
+#[must_use]
+pub fn field_room<'b, const N: usize>() -> [FieldRoom<'b>; N] {
+    [const { MaybeUninit::uninit() }; N]
+}
+
 /// Reads the head of a request, strictly: no line may end with a line feed alone, since to some readers that is an end and
 /// to others a part of the value. More fields than there is room for make it invalid.
-pub fn read_request<'f, 'b>(read: &'b [u8], fields: &'f mut [Header<'b>]) -> Head<Request<'f, 'b>> {
-    let mut message = Request::new(fields);
-    match message.parse(read) {
+pub fn read_request<'f, 'b>(read: &'b [u8], fields: &'f mut [FieldRoom<'b>]) -> Head<Request<'f, 'b>> {
+    let mut message = Request::new(&mut []);
+    match message.parse_with_uninit_headers(read, fields) {
         Ok(Status::Complete(length)) if !read.get(..length).is_none_or(has_bare_line_feed) => {
             Head::Whole { length, message }
         }
@@ -38,9 +48,9 @@ pub fn read_request<'f, 'b>(read: &'b [u8], fields: &'f mut [Header<'b>]) -> Hea
 
 /// Reads the head of a response. Its lines may end with a line feed alone: nothing that a server sends can be taken for
 /// another request.
-pub fn read_response<'f, 'b>(read: &'b [u8], fields: &'f mut [Header<'b>]) -> Head<Response<'f, 'b>> {
-    let mut message = Response::new(fields);
-    match message.parse(read) {
+pub fn read_response<'f, 'b>(read: &'b [u8], fields: &'f mut [FieldRoom<'b>]) -> Head<Response<'f, 'b>> {
+    let mut message = Response::new(&mut []);
+    match ParserConfig::default().parse_response_with_uninit_headers(&mut message, read, fields) {
         Ok(Status::Complete(length)) => Head::Whole { length, message },
         Ok(Status::Partial) => Head::Half(message),
         Err(_) => Head::Invalid,

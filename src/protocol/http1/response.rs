@@ -5,7 +5,7 @@ use http::header::HeaderMap;
 use http::{Method, StatusCode, header};
 
 use crate::protocol::http1::framing::{Framing, Unclear, framing_of};
-use crate::protocol::http1::head::{FieldLines, Head, read_response};
+use crate::protocol::http1::head::{FieldLines, Head, field_room, read_response};
 
 /// The head of a response.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ const HEADERS_MAX: usize = 100;
 /// # Errors
 /// [`InvalidResponse`].
 pub fn take_response_head(buffer: &mut BytesMut) -> Result<Option<ResponseHead>, InvalidResponse> {
-    let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut fields = field_room::<HEADERS_MAX>();
     let (length, parsed) = match read_response(buffer, &mut fields) {
         Head::Whole { length, message } => (length, message),
         Head::Half(_) => return Ok(None),

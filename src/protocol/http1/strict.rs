@@ -13,7 +13,7 @@ use memchr::memchr;
 use crate::protocol::hop_by_hop::wants_websocket;
 use crate::protocol::http1::chunked::{SIZE_LINE_BYTES_MAX, TRAILER_BYTES_MAX, is_trailer, read_size};
 use crate::protocol::http1::framing::{Framing, Unclear, framing};
-use crate::protocol::http1::head::{Head, end_of_head, is_path, read_request};
+use crate::protocol::http1::head::{Head, end_of_head, field_room, is_path, read_request};
 
 /// Follows what a client writes.
 #[derive(Debug)]
@@ -203,7 +203,7 @@ fn take(rest: &[u8], left: u64, at_end: Place, before_end: fn(u64) -> Place) -> 
 
 /// What follows a head; `None` if it is none. After one that can be read in two ways, nothing may.
 fn read_head(head: &[u8]) -> Option<Place> {
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut fields = field_room::<FIELDS_MAX>();
     let request = match read_request(head, &mut fields) {
         Head::Whole { length, message } if length == head.len() => message,
         _ => return None,

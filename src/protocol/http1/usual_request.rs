@@ -8,7 +8,7 @@ use http::header::HeaderMap;
 use http::{Uri, header};
 
 use crate::protocol::http1::framing::read_length;
-use crate::protocol::http1::head::{FieldLines, Head, is_path, place_of, read_request};
+use crate::protocol::http1::head::{FieldLines, Head, field_room, is_path, place_of, read_request};
 
 /// A usual request, as parts of the bytes that have been read.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub fn parse(read: &[u8], matches: impl Fn(&str) -> bool) -> Parsed {
         // Empty lines before a request.
         return Parsed::Other;
     }
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut fields = field_room::<FIELDS_MAX>();
     let (length, request) = match read_request(read, &mut fields) {
         Head::Whole { length, message } => (length, message),
         // A method that is another one needs no waiting.
