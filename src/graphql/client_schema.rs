@@ -10,6 +10,7 @@ use apollo_compiler::schema::{
     InputObjectType, InputValueDefinition, InterfaceType, ObjectType, ScalarType, SchemaDefinition, UnionType,
 };
 use apollo_compiler::{Name, Node, Schema, ast, name};
+use foldhash::fast::RandomState;
 
 use crate::graphql::introspection_result::{
     IntrospectionDirective, IntrospectionEnumValue, IntrospectionField, IntrospectionInput, IntrospectionResult,
@@ -129,7 +130,11 @@ pub fn build_client_schema(response: &[u8]) -> Result<UpstreamSchema, ClientSche
 /// # Errors
 /// [`ClientSchemaError`].
 pub fn read_client_schema(response: &[u8]) -> Result<UpstreamSchema, ClientSchemaError> {
-    let response: IntrospectionResult<'_> = serde_json::from_slice(response)?;
+    let response: IntrospectionResult<'_> = match std::str::from_utf8(response) {
+        // Else each of its texts is looked through for what is no UTF-8.
+        Ok(text) => serde_json::from_str(text)?,
+        Err(_) => serde_json::from_slice(response)?,
+    };
     let Some(introspected) = response.data.and_then(|data| data.schema) else {
         let first = response.errors.and_then(|errors| errors.into_iter().next());
         let message =
@@ -144,8 +149,8 @@ type Built<T> = Result<T, ClientSchemaError>;
 /// Names and default values stand in a schema again and again; each is made once.
 #[derive(Default)]
 struct Builder<'a> {
-    names: HashMap<&'a str, Name>,
-    values: HashMap<&'a str, Node<Value>>,
+    names: HashMap<&'a str, Name, RandomState>,
+    values: HashMap<&'a str, Node<Value>, RandomState>,
 }
 
 impl<'a> Builder<'a> {

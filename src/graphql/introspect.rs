@@ -19,6 +19,7 @@ use crate::graphql::collect_fields::Condition;
 use crate::graphql::document::Document;
 use crate::graphql::schema::RoleSchema;
 use crate::graphql::selection::collect;
+use crate::model::json::write_text;
 
 /// One root field of introspection, compiled for the variables of a request.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -265,9 +266,15 @@ impl Writer<'_> {
         self.json.extend_from_slice(text.as_bytes());
     }
 
+    /// A name of GraphQL, in which nothing needs an escape.
+    fn name(&mut self, name: &str) {
+        self.push("\"");
+        self.push(name);
+        self.push("\"");
+    }
+
     fn string(&mut self, text: &str) {
-        // Writing to memory cannot fail.
-        let _ = serde_json::to_writer(&mut self.json, text);
+        write_text(text, &mut self.json);
     }
 
     fn optional(&mut self, text: Option<&str>) {
@@ -326,7 +333,7 @@ impl Writer<'_> {
                 "queryType" => &definition.query,
                 "mutationType" => &definition.mutation,
                 "subscriptionType" => &definition.subscription,
-                _ => return writer.string(MetaType::Schema.name()),
+                _ => return writer.name(MetaType::Schema.name()),
             };
             match root {
                 Some(name) => writer.named_type(name, inner),
@@ -349,14 +356,14 @@ impl Writer<'_> {
         selected: &[IntrospectionSelection],
     ) {
         self.object(selected, |writer, field| match field.name {
-            "name" => writer.string(&directive.name),
+            "name" => writer.name(&directive.name),
             "description" => writer.optional(directive.description.as_deref()),
             "isRepeatable" => writer.boolean(directive.repeatable),
             "locations" => writer.list(&listed.locations, |writer, location| writer.string(location)),
             "args" => writer.inputs(directive.arguments.iter(), field),
             "isDeprecated" => writer.boolean(listed.is_deprecated),
             "deprecationReason" => writer.optional(listed.deprecation_reason.as_deref()),
-            _ => writer.string(MetaType::Directive.name()),
+            _ => writer.name(MetaType::Directive.name()),
         });
     }
 
@@ -370,8 +377,8 @@ impl Writer<'_> {
     fn definition(&mut self, definition: &ExtendedType, selected: &[IntrospectionSelection]) {
         let role = self.role;
         self.object(selected, |writer, field| match (field.name, definition) {
-            ("kind", _) => writer.string(kind_of(definition)),
-            ("name", _) => writer.string(definition.name()),
+            ("kind", _) => writer.name(kind_of(definition)),
+            ("name", _) => writer.name(definition.name()),
             ("description", _) => writer.optional(definition.description().map(|text| &**text)),
             ("specifiedByURL", ExtendedType::Scalar(scalar)) => {
                 let directive = scalar.directives.get("specifiedBy");
@@ -404,7 +411,7 @@ impl Writer<'_> {
                 writer.inputs(input.fields.values().map(|input| &input.node), field);
             }
             ("isOneOf", ExtendedType::InputObject(input)) => writer.boolean(input.directives.get("oneOf").is_some()),
-            ("__typename", _) => writer.string(MetaType::Type.name()),
+            ("__typename", _) => writer.name(MetaType::Type.name()),
             _ => writer.push("null"),
         });
     }
@@ -420,13 +427,13 @@ impl Writer<'_> {
 
     fn field(&mut self, definition: &FieldDefinition, selected: &[IntrospectionSelection]) {
         self.object(selected, |writer, field| match field.name {
-            "name" => writer.string(&definition.name),
+            "name" => writer.name(&definition.name),
             "description" => writer.optional(definition.description.as_deref()),
             "args" => writer.inputs(definition.arguments.iter(), field),
             "type" => writer.type_ref(&definition.ty, &field.selected),
             "isDeprecated" => writer.boolean(definition.directives.has("deprecated")),
             "deprecationReason" => writer.optional(deprecation_reason(&definition.directives)),
-            _ => writer.string(MetaType::Field.name()),
+            _ => writer.name(MetaType::Field.name()),
         });
     }
 
@@ -441,7 +448,7 @@ impl Writer<'_> {
 
     fn input(&mut self, input: &InputValueDefinition, selected: &[IntrospectionSelection]) {
         self.object(selected, |writer, field| match field.name {
-            "name" => writer.string(&input.name),
+            "name" => writer.name(&input.name),
             "description" => writer.optional(input.description.as_deref()),
             "type" => writer.type_ref(&input.ty, &field.selected),
             "defaultValue" => {
@@ -450,17 +457,17 @@ impl Writer<'_> {
             }
             "isDeprecated" => writer.boolean(input.directives.has("deprecated")),
             "deprecationReason" => writer.optional(deprecation_reason(&input.directives)),
-            _ => writer.string(MetaType::InputValue.name()),
+            _ => writer.name(MetaType::InputValue.name()),
         });
     }
 
     fn enum_value(&mut self, value: &EnumValueDefinition, selected: &[IntrospectionSelection]) {
         self.object(selected, |writer, field| match field.name {
-            "name" => writer.string(&value.value),
+            "name" => writer.name(&value.value),
             "description" => writer.optional(value.description.as_deref()),
             "isDeprecated" => writer.boolean(value.directives.has("deprecated")),
             "deprecationReason" => writer.optional(deprecation_reason(&value.directives)),
-            _ => writer.string(MetaType::EnumValue.name()),
+            _ => writer.name(MetaType::EnumValue.name()),
         });
     }
 
@@ -485,9 +492,9 @@ impl Writer<'_> {
         write_inner: impl Fn(&mut Self, &[IntrospectionSelection]),
     ) {
         self.object(selected, |writer, field| match field.name {
-            "kind" => writer.string(kind),
+            "kind" => writer.name(kind),
             "ofType" => write_inner(writer, &field.selected),
-            "__typename" => writer.string(MetaType::Type.name()),
+            "__typename" => writer.name(MetaType::Type.name()),
             _ => writer.push("null"),
         });
     }
