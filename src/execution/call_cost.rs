@@ -6,7 +6,7 @@ use apollo_compiler::ast::Value as Literal;
 use crate::graphql::extension_sites::ExtensionSite;
 use crate::graphql::plan::Plan;
 use crate::memory::tree_bytes;
-use crate::model::json::RawObject;
+use crate::model::json::{RawObject, plain_text};
 
 /// A variable that our part uses.
 struct Known<'v> {
@@ -71,11 +71,20 @@ fn of_extension_fields(plan: &Plan, known: &[Known<'_>]) -> usize {
     values
 }
 
-/// Bytes of the variables that our part uses, as they were sent.
+/// How long it takes to coerce the variables that our part uses, as the number of bytes of JSON whose values take as long to
+/// read.
 #[must_use]
-pub(crate) fn text_bytes(plan: &Plan, given: &RawObject<'_>) -> usize {
-    plan.own_variables.iter().filter_map(|name| given.get(name)).map(|raw| raw.get().len()).sum()
+pub(crate) fn coercion(plan: &Plan, given: &RawObject<'_>) -> usize {
+    plan.own_variables.iter().filter_map(|name| given.get(name)).map(|raw| coercion_of(raw.get())).sum()
 }
+
+/// A text without escapes is only copied.
+fn coercion_of(json: &str) -> usize {
+    plain_text(json).map_or(json.len(), |copied| copied.len() / COPIED_PER_READ)
+}
+
+/// At least so many bytes are copied in the time that reading one takes.
+const COPIED_PER_READ: usize = 16;
 
 fn known<'v>(name: &'v str, given: &RawObject<'_>) -> Option<Known<'v>> {
     let raw = given.get(name)?.get();
@@ -105,5 +114,18 @@ fn add(literal: &Literal, known: &[Known<'_>], values: &mut usize, text: &mut us
             *text = text.saturating_add(string.len());
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_copied_takes_less_than_what_is_read() {
+        let text = "é".repeat(800);
+        assert_eq!(coercion_of(&format!("\"{text}\"")), 100);
+        assert_eq!(coercion_of(&format!("\"{text}\\n\"")), 1604);
+        assert_eq!(coercion_of("[\"a\"]"), 5);
     }
 }

@@ -119,10 +119,17 @@ pub fn parse_strict(bytes: &[u8]) -> Result<Value, serde_json::Error> {
 /// # Errors
 /// Says what is wrong and where, by line and column.
 pub fn parse_checked(text: &str) -> Result<Value, serde_json::Error> {
-    match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(plain) if memchr::memchr(b'\\', plain.as_bytes()).is_none() => Ok(Value::String(plain.to_owned())),
-        _ => short_integer(text).map_or_else(|| parse_strict(text.as_bytes()), |integer| Ok(integer.into())),
+    match plain_text(text) {
+        Some(plain) => Ok(Value::String(plain.to_owned())),
+        None => short_integer(text).map_or_else(|| parse_strict(text.as_bytes()), |integer| Ok(integer.into())),
     }
+}
+
+/// The text that this JSON is, if its syntax has been checked and it has no escapes.
+#[must_use]
+pub fn plain_text(json: &str) -> Option<&str> {
+    let plain = json.strip_prefix('"')?.strip_suffix('"')?;
+    memchr::memchr(b'\\', plain.as_bytes()).is_none().then_some(plain)
 }
 
 /// A number that is nothing but digits, and few enough of them.
@@ -171,16 +178,23 @@ pub fn write_object(object: &Map<String, Value>, json: &mut Vec<u8>) {
 /// Writes a text as a JSON string.
 pub fn write_text(text: &str, json: &mut Vec<u8>) {
     let must_be_escaped = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
-    // All of it, because a loop that can end early is not compiled to vector instructions.
-    if text.as_bytes().iter().fold(false, |found, byte| found | must_be_escaped(byte)) {
-        // Writing to memory cannot fail.
-        let _ = serde_json::to_writer(json, text);
-    } else {
-        json.push(b'"');
-        json.extend_from_slice(text.as_bytes());
-        json.push(b'"');
+    let start = json.len();
+    json.push(b'"');
+    for piece in text.as_bytes().chunks(PIECE_BYTES) {
+        // All of it, because a loop that can end early is not compiled to vector instructions.
+        if piece.iter().fold(false, |found, byte| found | must_be_escaped(byte)) {
+            json.truncate(start);
+            // Writing to memory cannot fail.
+            let _ = serde_json::to_writer(json, text);
+            return;
+        }
+        json.extend_from_slice(piece);
     }
+    json.push(b'"');
 }
+
+/// What is copied while it is still in the processor's nearest cache.
+const PIECE_BYTES: usize = 16 * 1024;
 
 /// The bytes that a value takes as JSON.
 #[must_use]
@@ -382,10 +396,14 @@ mod tests {
             write_value(&value, &mut written);
             assert_eq!(String::from_utf8(written).ok(), serde_json::to_string(&value).ok(), "{text}");
         }
-        for byte in 0..=255_u8 {
-            let (mut written, text) = (Vec::new(), format!("a{}z", char::from(byte)));
+        let long = "é".repeat(PIECE_BYTES);
+        let around = |middle: &str| format!("{long}{middle}{long}");
+        let bytes = (0..=255_u8).map(|byte| format!("a{}z", char::from(byte)));
+        for text in bytes.chain([around(""), around("\""), format!("{long}\n")]) {
+            let mut written = b"[".to_vec();
             write_text(&text, &mut written);
-            assert_eq!(String::from_utf8(written).ok(), serde_json::to_string(&text).ok(), "{byte}");
+            let expected = serde_json::to_string(&text).map(|json| format!("[{json}"));
+            assert_eq!(String::from_utf8(written).ok(), expected.ok(), "{:?}", text.get(..3));
         }
     }
 

@@ -314,7 +314,7 @@ pub(crate) async fn allow(
     plan: &Arc<CachedPlan>,
     request: &GraphqlRequest<'_>,
 ) -> Result<AuthorizedCalls, Rejection> {
-    if call_cost::text_bytes(&plan.plan, &request.variables) <= INLINE_COERCION_BYTES_MAX {
+    if call_cost::coercion(&plan.plan, &request.variables) <= INLINE_COERCION_BYTES_MAX {
         return authorize(snapshot, session, prepared, plan, &request.variables);
     }
     // This bounds only the number of threads; a request that waits here holds what has been charged already.

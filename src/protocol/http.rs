@@ -54,6 +54,17 @@ pub struct Element<'a> {
 }
 
 impl<'a> Element<'a> {
+    /// Reads a body that is one request, in one pass. `None` if there is anything else to say of it.
+    fn read_usual(body: &'a str, excess: Option<Excess>) -> Option<Self> {
+        let json = body.trim_matches([' ', '\t', '\n', '\r']);
+        if excess.is_some() || !json.starts_with('{') {
+            return None;
+        }
+        let mut ids = DocumentIds::default();
+        let request = request_with(read_at_once(json)?, excess, &mut ids);
+        Some(Self { json, request, ids })
+    }
+
     fn read(json: &'a str, excess: Option<Excess>) -> Self {
         let mut ids = DocumentIds::default();
         let request = read_request(json, excess, &mut ids);
@@ -81,6 +92,9 @@ pub fn read_body<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Body<'a>, HttpE
         .map_err(|error| HttpError::InvalidJson(format!("byte {} is not UTF-8", error.valid_up_to())))?;
     let measure = measure_within(bytes, "the body", limits)?;
     let excess = Excess::of(measure, limits);
+    if let Some(element) = Element::read_usual(text, excess) {
+        return Ok(Body::One(element));
+    }
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| HttpError::InvalidJson(error.to_string()))?;
     if !raw.get().starts_with('[') {
         return Ok(Body::One(Element::read(raw.get(), excess)));
@@ -164,16 +178,22 @@ fn members(json: &str, excess: Option<Excess>) -> Result<RawObject<'_>, serde_js
 /// The members of a request, and those of its variables. Both are read in one pass, because variables may be most of it; what
 /// is wrong is found by reading one after the other.
 fn members_and_variables(json: &str, excess: Option<Excess>) -> Result<(RawObject<'_>, RawObject<'_>), HttpError> {
-    if excess.is_none() {
-        let mut deserializer = serde_json::Deserializer::from_str(json);
-        let read = WithInnerObject("variables").deserialize(&mut deserializer);
-        if let (Ok(read), Ok(())) = (read, deserializer.end()) {
-            return Ok(read);
-        }
+    if excess.is_none()
+        && let Some(read) = read_at_once(json)
+    {
+        return Ok(read);
     }
     let object = members(json, excess).map_err(|error| HttpError::Malformed(error.to_string()))?;
     let variables = read_variables(object.get("variables"))?;
     Ok((object, variables))
+}
+
+/// The members of a request and those of its variables; `None` if anything is wrong with either.
+fn read_at_once(json: &str) -> Option<(RawObject<'_>, RawObject<'_>)> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let read = WithInnerObject("variables").deserialize(&mut deserializer).ok()?;
+    deserializer.end().ok()?;
+    Some(read)
 }
 
 /// The member, and the parameter of a GET, that names a document by its id.
@@ -190,7 +210,15 @@ fn read_request<'a>(
     if !json.starts_with('{') {
         return Err(HttpError::Malformed("a request must be a JSON object".into()));
     }
-    let (object, variables) = members_and_variables(json, excess)?;
+    request_with(members_and_variables(json, excess)?, excess, ids)
+}
+
+/// The request with these members and variables.
+fn request_with<'a>(
+    (object, variables): (RawObject<'a>, RawObject<'a>),
+    excess: Option<Excess>,
+    ids: &mut DocumentIds<'a>,
+) -> Result<Option<GraphqlRequest<'a>>, HttpError> {
     let extensions = object_of("extensions", object.get("extensions"))?;
     let query = text_of("query", object.get("query"))?;
     let operation_name = text_of("operationName", object.get("operationName"))?;
@@ -538,5 +566,37 @@ impl ContentType {
             multipart if multipart.starts_with("multipart/") => Self::Multipart,
             _ => Self::Other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_is_read_in_one_pass_is_read_as_any_other() {
+        let bodies = [
+            r#"{"query":"{ a }","variables":{"x":[1.0,"y"]},"operationName":"A","extensions":{"b":1},"more":0}"#,
+            " \n\t\r{\"query\": \"{ a }\"} \n",
+            r#"{"variables":null,"query":"{ \u0061 }"}"#,
+            r#"{"query":1}"#,
+            r#"{"documentId":"a","extensions":{"persistedQuery":{"sha256Hash":"ab"}}}"#,
+            "{}",
+        ];
+        for body in bodies {
+            let usual = Element::read_usual(body, None).map(|element| format!("{element:?}"));
+            assert_eq!(usual, Some(format!("{:?}", Element::read(body.trim(), None))), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_there_is_more_to_say_of_is_not_read_in_one_pass() {
+        let twice = r#"{"query":"{ a }","query":"{ b }"}"#;
+        let bodies = ["", "[]", "{", "{} {}", "\u{a0}{}", twice, r#"{"query":"{ a }","variables":[]}"#];
+        for body in bodies {
+            assert!(Element::read_usual(body, None).is_none(), "{body}");
+        }
+        let excess = Excess::of(Measure { bytes: 0, containers: 0, elements: usize::MAX }, &Limits::default());
+        assert!(excess.is_some() && Element::read_usual("{}", excess).is_none());
     }
 }
