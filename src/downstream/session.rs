@@ -291,20 +291,23 @@ impl<'e> DownstreamSession<'e> {
     ///
     /// # Errors
     /// When the client has disconnected, or something has been written before.
-    pub(crate) async fn write_head<'h>(
+    pub(crate) fn write_head<'h>(
         &mut self,
         status: StatusCode,
         headers: impl Iterator<Item = (&'h HeaderName, &'h HeaderValue)>,
-    ) -> pingora::Result<()> {
-        match &mut self.held {
+    ) -> impl Future<Output = pingora::Result<()>> {
+        let begun = match &mut self.held {
+            // Boxed, here and for pieces: the futures of pingora are large, and every request carries the room for one.
             Downstream::Pingora(session) => {
-                let mut head = ResponseHeader::build_no_case(status, headers.size_hint().1)?;
-                for (name, value) in headers {
-                    head.append_header(name.clone(), value.clone())?;
-                }
-                session.write_response_header(Box::new(head)).await
+                response_head(status, headers).map(|head| Some(Box::pin(session.write_response_header(head))))
             }
-            Downstream::Http1(direct) => direct.write_head(status, headers),
+            Downstream::Http1(direct) => direct.write_head(status, headers).map(|()| None),
+        };
+        async move {
+            match begun? {
+                Some(written) => written.await,
+                None => Ok(()),
+            }
         }
     }
 
@@ -312,16 +315,16 @@ impl<'e> DownstreamSession<'e> {
     ///
     /// # Errors
     /// When the client has disconnected or reads too slowly.
-    pub(crate) async fn write_body(&mut self, piece: Bytes) -> pingora::Result<()> {
-        self.write(piece, false).await
+    pub(crate) fn write_body(&mut self, piece: Bytes) -> impl Future<Output = pingora::Result<()>> {
+        self.write(piece, false)
     }
 
     /// Writes the last piece of the response.
     ///
     /// # Errors
     /// When the client has disconnected or reads too slowly.
-    pub(crate) async fn finish(&mut self, piece: Bytes) -> pingora::Result<()> {
-        self.write(piece, true).await
+    pub(crate) fn finish(&mut self, piece: Bytes) -> impl Future<Output = pingora::Result<()>> {
+        self.write(piece, true)
     }
 
     async fn write(&mut self, piece: Bytes, end: bool) -> pingora::Result<()> {
@@ -329,10 +332,7 @@ impl<'e> DownstreamSession<'e> {
         let length = piece.len();
         let write = pin!(async {
             match held {
-                Downstream::Pingora(session) => {
-                    session.write_response_body(piece, end).await?;
-                    if end { session.finish_body().await } else { Ok(()) }
-                }
+                Downstream::Pingora(session) => Box::pin(write_piece(session, piece, end)).await,
                 Downstream::Http1(direct) => direct.write_body(&piece, end).await,
             }
         });
@@ -365,6 +365,22 @@ impl<'e> DownstreamSession<'e> {
         // TLS sends a closing alert, which waits like everything else for a client that does not read.
         let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, shutdown).await;
     }
+}
+
+fn response_head<'h>(
+    status: StatusCode,
+    headers: impl Iterator<Item = (&'h HeaderName, &'h HeaderValue)>,
+) -> pingora::Result<Box<ResponseHeader>> {
+    let mut head = ResponseHeader::build_no_case(status, headers.size_hint().1)?;
+    for (name, value) in headers {
+        head.append_header(name.clone(), value.clone())?;
+    }
+    Ok(Box::new(head))
+}
+
+async fn write_piece(session: &mut ServerSession, piece: Bytes, end: bool) -> pingora::Result<()> {
+    session.write_response_body(piece, end).await?;
+    if end { session.finish_body().await } else { Ok(()) }
 }
 
 /// An error of the client's connection. pingora has timeouts of its own for a read and a write, which can pass first, and does

@@ -122,7 +122,8 @@ pub(crate) async fn route<'a>(services: &Services, snapshot: &Arc<Snapshot>, ele
     match request {
         Err(error) => route_malformed(snapshot, json, error),
         Ok(Some(request)) => route_text(services, snapshot, request, &ids).await,
-        Ok(None) => route_by_id(services, snapshot, json, &ids).await,
+        // Boxed, as what waits for Redis is: otherwise every request carries the size of these futures.
+        Ok(None) => Box::pin(route_by_id(services, snapshot, json, &ids)).await,
     }
 }
 
@@ -161,7 +162,7 @@ async fn route_text<'a>(
     }
     if !is_ours && !must_be_looked_up(snapshot, prepared.as_deref().ok()) {
         if let (Some(hash), true, Ok(_)) = (hash, is_right, &prepared) {
-            register(services, hash, &request.query).await;
+            Box::pin(register(services, hash, &request.query)).await;
         }
         return Route::Passthrough;
     }

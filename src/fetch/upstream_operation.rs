@@ -132,7 +132,7 @@ pub(crate) async fn send_on_terms(
         timeout: terms.timeout.min(left),
     };
     let timer = services.metrics.upstream_request_seconds.start_timer();
-    let response = services.upstream.fetch(question).await;
+    let response = services.upstream.fetch(&question).await;
     timer.observe_duration();
     if let Some(trace) = &child {
         let settings = services.upstream.settings();

@@ -69,9 +69,9 @@ pub(crate) async fn exchange(
     let child = spans::client_span(execution.services, &execution.context.trace);
     let trace = child.as_ref().unwrap_or(&execution.context.trace);
     let began = Instant::now();
-    let request = prepare(execution, allowed, deadline, id, trace)?;
+    let mut request = prepare(execution, allowed, deadline, id, trace)?;
     let response = match &execution.services.stand_ins.handlers {
-        None => exchange::call(client, request, execution.context.share.as_deref()).await,
+        None => exchange::call(client, &mut request, execution.context.share.as_deref()).await,
         Some(stand_in) => respond_in_place(&**stand_in, execution, allowed, &request),
     };
     if child.is_some() {

@@ -47,13 +47,13 @@ pub(crate) struct HandlerHttpResponse {
     pub is_value: bool,
 }
 
-/// Makes the call.
+/// Makes the call. It is borrowed, and the request to the connection pool too: a future that is given a value takes its size twice.
 ///
 /// # Errors
 /// [`TransportError`], when no whole response came. The request may have reached the handler all the same.
 pub(crate) async fn call(
     client: &HandlerClient,
-    call: HandlerHttpRequest,
+    call: &mut HandlerHttpRequest,
     share: Option<&Share>,
 ) -> Result<HandlerHttpResponse, TransportError> {
     let (timeout, max) = (call.timeout, call.max_response_bytes);
@@ -72,7 +72,7 @@ pub(crate) async fn call(
 
 async fn exchange(
     client: &HandlerClient,
-    call: HandlerHttpRequest,
+    call: &mut HandlerHttpRequest,
     share: Option<&Share>,
 ) -> Result<HandlerHttpResponse, TransportFault> {
     match &client.plain {
@@ -83,7 +83,7 @@ async fn exchange(
 
 async fn exchange_plainly(
     plain: &Pool,
-    mut call: HandlerHttpRequest,
+    call: &mut HandlerHttpRequest,
     share: Option<&Share>,
 ) -> Result<HandlerHttpResponse, TransportFault> {
     for (name, value) in [(header::ACCEPT, "*/*"), (header::ACCEPT_ENCODING, "gzip, br")] {
@@ -99,7 +99,7 @@ async fn exchange_plainly(
         max_response_bytes: call.max_response_bytes,
         share,
     };
-    let message::Response { status, headers, body } = plain.exchange(request).await?;
+    let message::Response { status, headers, body } = plain.exchange(&request).await?;
     let body = match Encoding::of(&headers) {
         Ok(encoding @ (Encoding::Gzip | Encoding::Brotli)) => {
             let room: RoomFor<'_> =
@@ -124,13 +124,13 @@ fn fault_of_decoding(error: &RequestError) -> TransportFault {
 
 async fn exchange_in_general(
     client: &Client,
-    call: HandlerHttpRequest,
+    call: &mut HandlerHttpRequest,
     share: Option<&Share>,
 ) -> Result<HandlerHttpResponse, TransportFault> {
-    let mut request = Request::new(call.method, call.url);
-    *request.headers_mut() = call.headers;
+    let mut request = Request::new(call.method.clone(), call.url.clone());
+    *request.headers_mut() = std::mem::take(&mut call.headers);
     if !call.body.is_empty() {
-        *request.body_mut() = Some(call.body.into());
+        *request.body_mut() = Some(call.body.clone().into());
     }
     let mut response = client.execute(request).await.map_err(|error| fault_of(&error))?;
     let status = response.status();

@@ -48,8 +48,8 @@ impl Pool {
     ///
     /// # Errors
     /// [`TransportFault`].
-    pub(crate) async fn exchange(&self, request: Request<'_>) -> Result<Response, TransportFault> {
-        let (head, mut connection) = self.send(&request).await?;
+    pub(crate) async fn exchange(&self, request: &Request<'_>) -> Result<Response, TransportFault> {
+        let (head, mut connection) = self.send(request).await?;
         let framing = response_framing(request.method, &head)?;
         let body = connection.read_body(framing, request.max_response_bytes, request.share).await?;
         if head.is_persistent && framing != Framing::Undeclared {
@@ -62,9 +62,9 @@ impl Pool {
     ///
     /// # Errors
     /// [`TransportFault`].
-    pub(crate) async fn stream<'r>(&'r self, request: Request<'r>) -> Result<Streamed<'r>, TransportFault> {
-        let (head, connection) = self.send(&request).await?;
-        self.streamed(&request, head, connection)
+    pub(crate) async fn stream<'r>(&'r self, request: &Request<'r>) -> Result<Streamed<'r>, TransportFault> {
+        let (head, connection) = self.send(request).await?;
+        self.streamed(request, head, connection)
     }
 
     fn streamed<'r>(
@@ -149,10 +149,11 @@ impl Pool {
         None
     }
 
-    fn put(&self, authority: &str, connection: Connection) {
+    fn put(&self, authority: &str, mut connection: Connection) {
         if !connection.is_even() {
             return;
         }
+        connection.release_buffer();
         let mut idle = self.idle();
         let entry = (Instant::now(), connection);
         match idle.get_mut(authority) {
@@ -351,7 +352,7 @@ mod tests {
             max_response_bytes: 10,
             share: None,
         };
-        let response = pool.exchange(request).await.map_err(kind_of)?;
+        let response = pool.exchange(&request).await.map_err(kind_of)?;
         Ok((response.status.as_u16(), String::from_utf8_lossy(&response.body).into_owned()))
     }
 
@@ -373,7 +374,7 @@ mod tests {
     async fn ask_for_pieces(authority: &str) -> Said {
         let (pool, headers, body) = (pool(), HeaderMap::new(), Bytes::from("{}"));
         let request = Request { max_response_bytes: 0, ..posted(authority, &headers, &body) };
-        let (mut response, mut text) = (pool.stream(request).await.map_err(kind_of)?, String::new());
+        let (mut response, mut text) = (pool.stream(&request).await.map_err(kind_of)?, String::new());
         while let Some(piece) = response.next_chunk().await.map_err(kind_of)? {
             text += &String::from_utf8_lossy(&piece);
         }
@@ -447,11 +448,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_that_waits_holds_nothing_of_the_last_response() {
+        let authority = server(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 2);
+        let (pool, headers, body) = (pool(), HeaderMap::new(), Bytes::new());
+        let response = pool.exchange(&posted(&authority, &headers, &body)).await.expect("a response");
+        assert_eq!(waiting(&pool), 1);
+        drop(response.headers);
+        assert!(response.body.is_unique());
+    }
+
+    #[tokio::test]
     async fn an_early_response_ends_the_upload() {
         let authority = server(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno", 1);
         // The peer reads a little, responds, and goes on to the next read that never comes.
         let (pool, headers, body) = (pool(), HeaderMap::new(), Bytes::from(vec![b' '; 20 << 20]));
-        let response = pool.exchange(posted(&authority, &headers, &body)).await.expect("a response");
+        let response = pool.exchange(&posted(&authority, &headers, &body)).await.expect("a response");
         assert_eq!((response.status.as_u16(), &response.body[..], waiting(&pool)), (413, &b"no"[..], 0));
     }
 
@@ -473,7 +484,7 @@ mod tests {
         });
         let (pool, headers, body) = (pool(), HeaderMap::new(), Bytes::from(vec![b' '; LENGTH]));
         let request = posted(&authority, &headers, &body);
-        let response = tokio::time::timeout(Duration::from_secs(10), pool.exchange(request)).await;
+        let response = tokio::time::timeout(Duration::from_secs(10), pool.exchange(&request)).await;
         let response = response.expect("a response in time").expect("a response");
         assert_eq!((response.status.as_u16(), &response.body[..]), (200, &b"all"[..]));
     }

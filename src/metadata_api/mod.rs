@@ -560,7 +560,7 @@ async fn send_upstream(
         timeout: configured.settings.upstream.request_timeout,
     };
     let began = Instant::now();
-    let response = services.upstream.fetch(question).await;
+    let response = services.upstream.fetch(&question).await;
     log_failure(services, context, &response, began.elapsed());
     response.map_err(|error| failed_upstream(error.to_string()))
 }

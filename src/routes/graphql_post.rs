@@ -111,7 +111,7 @@ async fn execute_post(
         }
         Ok(Body::Batch(elements)) => {
             let context = Box::new(read_context(gateway, downstream, ctx));
-            let batch = route_batch(gateway, snapshot, body.text(), elements).await;
+            let batch = Box::pin(route_batch(gateway, snapshot, body.text(), elements)).await;
             if !batch.iter().any(|(_, verdict)| must_be_executed(verdict)) {
                 return rewritten(&batch).map_or(PostOutcome::Pass, PostOutcome::PassWithText);
             }

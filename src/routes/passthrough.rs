@@ -72,11 +72,16 @@ pub(crate) async fn forward(
         Err(error) => return Forwarded::Failed(error),
     };
     let headers = request_headers(upstream, downstream);
-    let forwarded = pin!(upstream.forward(&Method::POST, &address, &headers, &body, replay));
-    match unless_disconnected(downstream, forwarded).await {
+    let response = {
+        let forwarded = pin!(upstream.forward(&Method::POST, &address, &headers, &body, replay));
+        unless_disconnected(downstream, forwarded).await
+    };
+    match response {
         None => Forwarded::Gone,
         Some(Err(error)) => Forwarded::Failed(error),
-        Some(Ok(response)) => send_response(gateway, downstream, &mut ctx.admission, (response, true), share).await,
+        Some(Ok(mut response)) => {
+            send_response(gateway, downstream, &mut ctx.admission, (&mut response, true), share).await
+        }
     }
 }
 
@@ -150,7 +155,9 @@ pub(crate) async fn forward_in_pieces(
     match response {
         None => Forwarded::Gone,
         Some(Err(error)) => Forwarded::Failed(error),
-        Some(Ok(response)) => send_response(gateway, downstream, admission, (response, takes_more), share).await,
+        Some(Ok(mut response)) => {
+            send_response(gateway, downstream, admission, (&mut response, takes_more), share).await
+        }
     }
 }
 
@@ -160,7 +167,7 @@ pub(crate) async fn send_response(
     gateway: &Gateway,
     downstream: &mut DownstreamSession<'_>,
     admission: &mut Admission,
-    (response, listens): (upstream::Forwarded<'_>, bool),
+    (response, listens): (&mut upstream::Forwarded<'_>, bool),
     share: &Share,
 ) -> Forwarded {
     if is_event_stream(response.head().1)
@@ -169,7 +176,7 @@ pub(crate) async fn send_response(
         return Forwarded::Rejected(error);
     }
     // A client that does not read keeps pieces of it here.
-    if share.grow(bytes_between(&response)).is_err() {
+    if share.grow(bytes_between(response)).is_err() {
         return Forwarded::Failed(UpstreamError::NoRoom);
     }
     match stream_response(gateway, response, downstream, listens).await {
@@ -231,7 +238,7 @@ impl Cut {
 
 async fn stream_response(
     gateway: &Gateway,
-    mut response: upstream::Forwarded<'_>,
+    response: &mut upstream::Forwarded<'_>,
     downstream: &mut DownstreamSession<'_>,
     listens: bool,
 ) -> Result<(), Cut> {
@@ -296,8 +303,7 @@ pub(crate) async fn pass_through(
     let (is_graphql, text) = (ctx.is_graphql, body.clone());
     let only_reads =
         || is_plain && is_graphql && body_only_reads(&text, &gateway.services.configured().settings.limits);
-    // Boxed: rare, and otherwise every request carries the size of this future.
-    let forwarded = Box::pin(forward(gateway, downstream, ctx, body, Replay::IfItReads(&only_reads), share)).await;
+    let forwarded = forward(gateway, downstream, ctx, body, Replay::IfItReads(&only_reads), share).await;
     finish_forwarded(gateway, downstream, ctx, forwarded, || is_graphql && !only_reads()).await
 }
 

@@ -46,7 +46,7 @@ pub(crate) async fn pass_with_text(
         Err(error) => return finish_forwarded(gateway, downstream, ctx, Forwarded::Failed(error), || false).await,
     };
     let forwarded = match respond(gateway, downstream, (&outgoing, &address), Replay::IfItReads(&only_reads)).await {
-        Ok(response) => send_response(gateway, downstream, &mut ctx.admission, (response, true), share).await,
+        Ok(mut response) => send_response(gateway, downstream, &mut ctx.admission, (&mut response, true), share).await,
         Err(failed) => failed,
     };
     finish_forwarded(gateway, downstream, ctx, forwarded, || !only_reads()).await
@@ -85,8 +85,8 @@ pub(crate) async fn ask_by_hash(
                 let rejection = Rejection::persisted_query_not_found();
                 return reject(gateway, snapshot, downstream, ctx, rejection, share).await;
             }
-            let response = response.after(beginning.bytes);
-            send_response(gateway, downstream, &mut ctx.admission, (response, true), &share).await
+            let mut response = response.after(beginning.bytes);
+            send_response(gateway, downstream, &mut ctx.admission, (&mut response, true), &share).await
         }
         Err(failed) => failed,
     };

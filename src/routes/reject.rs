@@ -1,4 +1,5 @@
-//! Writes the responses of rejected requests.
+//! Writes the responses of rejected requests. That is rare, so it is done in boxes: otherwise every request carries the size of
+//! these futures.
 
 use std::sync::Arc;
 
@@ -79,11 +80,11 @@ pub(crate) async fn send_rejection(
     error: RequestError,
 ) -> pingora::Result<()> {
     let snapshot = gateway.services.snapshot.load();
-    let mut context = read_context(gateway, downstream, ctx);
+    let mut context = Box::new(read_context(gateway, downstream, ctx));
     context.shows_status = true;
     let response = render_response::reject(snapshot.catalog.dialect, &context, &Rejection::Request(error));
-    write_response::write(downstream, response, ResponseStyle { closes: true, ..ResponseStyle::of(&context) }, None)
-        .await
+    let style = ResponseStyle { closes: true, ..ResponseStyle::of(&context) };
+    Box::pin(write_response::write(downstream, response, style, None)).await
 }
 
 /// Rejects a request that concerns us before it is understood. The credential is checked first all the same.
@@ -95,10 +96,10 @@ pub(crate) async fn reject(
     rejection: Rejection,
     share: Arc<Share>,
 ) -> pingora::Result<bool> {
-    let context = read_context(gateway, downstream, ctx);
-    let response = pipeline::reject(&gateway.services, snapshot, &context, rejection).await;
+    let context = Box::new(read_context(gateway, downstream, ctx));
+    let response = Box::pin(pipeline::reject(&gateway.services, snapshot, &context, rejection)).await;
     count_rejected(gateway, response.outcome);
-    send(gateway, downstream, ctx, &context, response, share).await
+    Box::pin(send(gateway, downstream, ctx, &context, response, share)).await
 }
 
 /// Rejects a request for its HTTP, and closes the connection.

@@ -120,7 +120,7 @@ async fn fetch_edition(
         timeout: services.upstream.settings().request_timeout,
     };
     let response = match snapshot.schema_cache.last_response(known) {
-        None => services.upstream.fetch(request).await?.body,
+        None => services.upstream.fetch(&request).await?.body,
         Some((hash, last)) => match services.upstream.fetch_unless_same(request, &last).await? {
             Some(response) => response.body,
             None => match snapshot.schema_cache.merged_before(&snapshot.catalog, hash, role) {

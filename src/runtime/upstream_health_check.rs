@@ -104,7 +104,7 @@ async fn fetch_schema(
         share: None,
         timeout: services.configured().settings.upstream.request_timeout,
     };
-    let response = services.upstream.fetch(question).await?;
+    let response = services.upstream.fetch(&question).await?;
     match read_upstream_result(&response.body) {
         Ok(_) => Ok(dialect::read(&response.body)),
         Err(_) => Err(UpstreamError::NotGraphql { status: response.status.as_u16() }),
@@ -255,7 +255,7 @@ pub(crate) async fn ask(
         share: None,
         timeout: services.configured().settings.upstream.request_timeout,
     };
-    services.upstream.fetch(question).await
+    services.upstream.fetch(&question).await
 }
 
 /// The context of a request of our own, with our credentials.

@@ -298,6 +298,6 @@ mod tests {
     #[test]
     fn the_future_of_a_request_is_small() {
         let bytes = bytes_of_future(ClientListener::response);
-        assert!(bytes <= 5 * 1024, "{bytes} bytes");
+        assert!(bytes <= 4 * 1024, "{bytes} bytes");
     }
 }

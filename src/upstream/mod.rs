@@ -315,11 +315,11 @@ impl UpstreamClient {
     ///
     /// # Errors
     /// [`UpstreamError`].
-    pub(crate) async fn fetch(&self, question: UpstreamRequest<'_>) -> Result<UpstreamResponse, UpstreamError> {
+    pub(crate) async fn fetch(&self, question: &UpstreamRequest<'_>) -> Result<UpstreamResponse, UpstreamError> {
         let max = question.max_response_bytes;
         // Cancel safety: at the timeout the connection is dropped as well, so a late response cannot be taken for the
         // next one.
-        let response = tokio::time::timeout(question.timeout, self.exchange(&question)).await;
+        let response = tokio::time::timeout(question.timeout, self.exchange(question)).await;
         response.unwrap_or(Err(TransportFault::Timeout)).map_err(|fault| error_of(fault, max))
     }
 
@@ -363,7 +363,7 @@ impl UpstreamClient {
             max_response_bytes: question.max_response_bytes,
             share: question.share,
         };
-        let message::Response { status, headers, body } = plain.exchange(request).await?;
+        let message::Response { status, headers, body } = plain.exchange(&request).await?;
         let set_cookies = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
         Ok(UpstreamResponse { status, body, set_cookies })
     }
@@ -425,7 +425,7 @@ impl UpstreamClient {
                 max_response_bytes: usize::MAX,
                 share: None,
             };
-            plain.here().stream(request).await.map(Forwarded::Plain)
+            plain.here().stream(&request).await.map(Forwarded::Plain)
         };
         self.in_time(response).await
     }
@@ -515,7 +515,7 @@ impl UpstreamClient {
                 max_response_bytes: bytes_max,
                 share: None,
             };
-            let message::Response { status, headers, body } = plain.here().exchange(request).await?;
+            let message::Response { status, headers, body } = plain.here().exchange(&request).await?;
             Ok(Fetched { status, headers, body })
         };
         let fetched = tokio::time::timeout(self.settings.request_timeout, fetched).await;
