@@ -7,11 +7,13 @@ pub(crate) mod jwks;
 pub(crate) mod lifetime;
 pub(crate) mod token;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderMap;
 use http::header::HeaderName;
+use reqwest::Client;
 use serde_json::{Map, Value};
 
 use crate::auth::authenticated::Authenticated;
@@ -39,17 +41,18 @@ enum Keys {
 }
 
 impl Authenticator {
-    /// Prepares all keys; sets that have to be fetched are fetched by [`Authenticator::keep_keys_fresh`].
+    /// Prepares all keys; sets that have to be fetched are fetched by [`Authenticator::keep_keys_fresh`] through `client`, which may
+    /// be one that is made when it is used.
     ///
     /// # Errors
     /// What is wrong with a key; never the key.
-    pub fn new(rules: AuthRules, client: &reqwest::Client, metrics: &Arc<Metrics>) -> Result<Self, String> {
+    pub fn new(rules: AuthRules, client: &impl Deref<Target = Client>, metrics: &Arc<Metrics>) -> Result<Self, String> {
         let keys = rules.jwt.iter().map(|rule| match &rule.key {
             JwtKey::Given { algorithm, key } => {
                 VerifyingKey::from_text(*algorithm, key).map(|key| Keys::Given(Box::new(key)))
             }
             JwtKey::Url(url) => {
-                KeySet::new(url, client.clone(), Arc::clone(metrics)).map(|set| Keys::Fetched(Arc::new(set)))
+                KeySet::new(url, Client::clone(client), Arc::clone(metrics)).map(|set| Keys::Fetched(Arc::new(set)))
             }
         });
         let keys = keys.collect::<Result<_, _>>()?;
@@ -109,13 +112,13 @@ impl Authenticator {
     }
 
     /// Authenticates a request and determines its role. `request` is the part of the GraphQL request that an auth hook
-    /// may see, as JSON; the hook is called through `http_client`.
+    /// may see, as JSON; the hook is called through `client`, which may be one that is made when it is used.
     ///
     /// # Errors
     /// [`SessionError`]; a wrong credential is never a lesser role.
     pub async fn authenticate(
         &self,
-        client: &reqwest::Client,
+        client: &(impl Deref<Target = Client> + Sync),
         headers: &HeaderMap,
         request: impl FnOnce() -> Option<String>,
     ) -> Result<Authenticated, SessionError> {

@@ -169,7 +169,7 @@ impl OperationRequest {
         let session = match self.identity {
             Identity::Admin | Identity::Role { .. } => read_session()?,
             Identity::Token { .. } | Identity::Anonymous => {
-                let client = &configured.handlers.here().general;
+                let client = &*configured.handlers.here().general;
                 let authenticated = configured.authenticator.authenticate(client, &headers, || None).await;
                 authenticated.map_err(|error| wrong(&error.message))?.session
             }

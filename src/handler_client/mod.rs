@@ -4,7 +4,7 @@ pub(crate) mod exchange;
 pub(crate) mod signature;
 pub(crate) mod stand_in;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use reqwest::{Certificate, Client, Identity};
 use zeroize::Zeroizing;
@@ -20,20 +20,27 @@ use crate::http_client::outbound::{self, EnvironmentProxy};
 /// # Errors
 /// When the file of authorities is no good, or TLS cannot be set up.
 pub(crate) fn clients(settings: &Handlers) -> Result<PerThread<HandlerClient>, String> {
-    let settings = settings.clone();
+    let (settings, first) = (settings.clone(), client(settings)?);
     PerThread::new(move || {
         let resolver = FilteringResolver { link_local: settings.allow_link_local, private: settings.allow_private };
         let plain = Pool::new(resolver, settings.connect_timeout, settings.pool_idle_timeout);
         let plain = (!settings.use_environment_proxy).then(|| Arc::new(plain));
-        Ok(HandlerClient { general: client(&settings)?, plain })
+        let (settings, first) = (settings.clone(), first.clone());
+        // What could be made once can be made again; if not, a shared connection is better than none.
+        let general = move || client(&settings).unwrap_or(first);
+        Ok(HandlerClient { general: Arc::new(LazyLock::new(Box::new(general))), plain })
     })
 }
+
+/// A client that is made when it is first used. It reads the system's certificates, which takes milliseconds, and a thread that
+/// calls handlers in clear text needs none.
+pub(crate) type LazyClient = LazyLock<Client, Box<dyn FnOnce() -> Client + Send>>;
 
 /// What calls handlers.
 #[derive(Clone)]
 pub(crate) struct HandlerClient {
     /// For TLS and proxies, and for authentication.
-    pub general: Client,
+    pub general: Arc<LazyClient>,
     /// In clear text, unless there may be a proxy.
     pub plain: Option<Arc<Pool>>,
 }

@@ -105,7 +105,7 @@ pub(crate) async fn authenticate(services: &Services, headers: &HeaderMap) -> Re
     let configured = services.configured();
     let mut headers = headers.clone();
     headers.remove(COOKIE);
-    let client = &configured.handlers.here().general;
+    let client = &*configured.handlers.here().general;
     match configured.authenticator.authenticate(client, &headers, || None).await {
         Ok(authenticated) => Ok((authenticated.session.role() == ADMIN_ROLE).then_some(Admin(()))),
         Err(error) => {

@@ -68,7 +68,7 @@ async fn authenticate<'c>(
     };
     let configured = services.configured();
     let authenticate =
-        || configured.authenticator.authenticate(&configured.handlers.here().general, &context.caller.headers, told);
+        || configured.authenticator.authenticate(&*configured.handlers.here().general, &context.caller.headers, told);
     context.authenticated.get_or_init(authenticate).await.as_ref().map_err(Clone::clone)
 }
 

@@ -71,7 +71,7 @@ impl LoadedConfig {
         let rules = std::mem::take(&mut settings.auth);
         let authenticator = match before {
             Some(before) if !has_changed(before, "auth.") => Arc::clone(&before.authenticator),
-            _ => Arc::new(Authenticator::new(rules, &handlers.here().general, metrics)?),
+            _ => Arc::new(Authenticator::new(rules, &*handlers.here().general, metrics)?),
         };
         let protected_headers = authenticator.token_headers().chain(settings.client_addresses.header.clone()).collect();
         let (settings, trusted) = (Arc::new(settings), Arc::new(trusted));

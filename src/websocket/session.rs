@@ -317,7 +317,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
             let session = services
                 .configured()
                 .authenticator
-                .authenticate(&services.configured().handlers.here().general, &caller.headers, || None)
+                .authenticate(&*services.configured().handlers.here().general, &caller.headers, || None)
                 .await;
             if let Err(error) = &session {
                 return self.reject(&error.message).await;

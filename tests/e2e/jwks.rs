@@ -181,7 +181,7 @@ fn role_of(secret: &Value, token: &str) -> String {
     let metrics = Arc::new(Metrics::new().expect("metrics"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let client = reqwest::Client::new();
+        let client = Box::new(reqwest::Client::new());
         let authenticator = Authenticator::new(rules, &client, &metrics).expect("usable keys");
         let mut headers = HeaderMap::new();
         headers.insert("authorization", format!("Bearer {token}").parse().expect("a header"));
