@@ -258,7 +258,7 @@ fn plan_miss(known: &'static Known) -> Plan {
     black_box(learned(black_box(known)))
 }
 
-#[library_benchmark(setup = usual, config = near(190_183))]
+#[library_benchmark(setup = usual, config = near(183_248))]
 #[bench::known_document()]
 fn plan_hit(known: &'static Known) -> Vec<u8> {
     black_box(planned_request(black_box(known)))
