@@ -45,6 +45,10 @@ pub fn requests(bytes: &[u8]) -> (Vec<Message>, End) {
     let (mut all, mut at) = (Vec::new(), 0);
     loop {
         while matches!(bytes.get(at), Some(b'\r' | b'\n')) {
+            // A carriage return alone is no empty line.
+            if bytes[at] == b'\r' && bytes.get(at + 1).is_some_and(|next| *next != b'\n') {
+                return (all, End::Invalid(at + 1));
+            }
             at += 1;
         }
         if at == bytes.len() {
