@@ -62,13 +62,15 @@ async fn authenticate<'c>(
     context: &'c RequestContext,
     prepared: Option<&PreparedRequest<'_>>,
 ) -> Result<&'c Authenticated, SessionError> {
-    let told = || match prepared?.batch {
+    let shown_to_hook = || match prepared?.batch {
         Some(batch) => hook_batch(batch),
         None => prepared?.request.as_ref().map(hook_request),
     };
     let configured = services.configured();
-    let authenticate =
-        || configured.authenticator.authenticate(&*configured.handlers.here().general, &context.caller.headers, told);
+    let authenticate = || {
+        let client = &*configured.handlers.here().general;
+        configured.authenticator.authenticate(client, &context.caller.headers, shown_to_hook)
+    };
     context.authenticated.get_or_init(authenticate).await.as_ref().map_err(Clone::clone)
 }
 

@@ -72,6 +72,7 @@ pub(crate) async fn forward(
         Err(error) => return Forwarded::Failed(error),
     };
     let headers = request_headers(upstream, downstream);
+    // In a block of its own, so that what sends the response has the same room.
     let response = {
         let forwarded = pin!(upstream.forward(&Method::POST, &address, &headers, &body, replay));
         unless_disconnected(downstream, forwarded).await
