@@ -4,7 +4,7 @@
 //! values to values without sockets, clocks or files, which `--no-default-features` builds alone. In the order of a request:
 //!
 //! 1. [`graphql::scan`]: does the body name an action at all?
-//! 2. [`protocol::http`]: GraphQL requests of bodies, batches and query strings.
+//! 2. [`protocol::http`] and [`protocol::query_string`]: GraphQL requests of bodies, batches and query strings.
 //! 3. [`graphql::document`] and [`graphql::check_document`]: the document, parsed within limits.
 //! 4. [`session`]: role and session variables of headers, of a token's claims, of an auth hook's response.
 //! 5. [`graphql::plan`] and [`graphql::mask`]: which root field is whose, and the upstream's operation.

@@ -7,7 +7,8 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use pillion::internals::introduced;
 use pillion::model::json::parse_strict;
 use pillion::model::limits::Limits;
-use pillion::protocol::http::{Body, read_body, read_query_string};
+use pillion::protocol::http::{Body, read_body};
+use pillion::protocol::query_string::read_query_string;
 use pillion::session::claims::{self, JwtRules};
 use pillion::session::header_checks;
 use serde_json::{Map, Value};
@@ -83,7 +84,7 @@ pub fn query_string(bytes: &[u8]) {
     let parameters = read_query_string(std::str::from_utf8(bytes).unwrap_or_default());
     let limits = Limits::default();
     let Ok(parameters) = parameters else { return };
-    let Ok(Some(request)) = pillion::protocol::http::request_of(&parameters, &limits) else { return };
+    let Ok(Some(request)) = pillion::protocol::query_string::request_of(&parameters, &limits) else { return };
     assert_eq!((request.query.as_ref(), request.operation_name.as_deref()), (query.as_str(), name.as_deref()));
     if request.excess.is_some() {
         return;

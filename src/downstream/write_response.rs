@@ -9,7 +9,7 @@ use http::{Method, StatusCode, header};
 use crate::downstream::compression::compress;
 use crate::downstream::session::DownstreamSession;
 use crate::memory::Share;
-use crate::protocol::http::ResponseType;
+use crate::protocol::media_type::ResponseType;
 use crate::request::context::RequestContext;
 use crate::request::response::Response;
 

@@ -23,7 +23,7 @@ use crate::model::response::{
     possibly_executed,
 };
 use crate::pipeline::step_result::{Outcome, PartResult, StepOutcome};
-use crate::protocol::http::ResponseType;
+use crate::protocol::media_type::ResponseType;
 use crate::request::context::RequestContext;
 use crate::request::rejection::{LIMIT_EXCEEDED, PERMISSION_DENIED, Rejection, VALIDATION_FAILED, code_of};
 use crate::request::response::{ClientHeaders, Response, SUCCESS};

@@ -14,7 +14,7 @@ use crate::model::replay::Replay;
 use crate::pipeline::subscription::SubscriptionMessage;
 use crate::pipeline::upstream_subscription::{SubscriptionStart, UpstreamSubscription, prepare};
 use crate::protocol::event_stream::{EventParser, EventTooLarge};
-use crate::protocol::http::is_event_stream;
+use crate::protocol::media_type::is_event_stream;
 use crate::request::context::RequestContext;
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;

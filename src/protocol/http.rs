@@ -1,11 +1,8 @@
-//! GraphQL over HTTP, both ways: <https://graphql.github.io/graphql-over-http/draft/>.
+//! GraphQL requests in the bodies of a POST: <https://graphql.github.io/graphql-over-http/draft/>.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use http::HeaderMap;
-use http::header::{ACCEPT, CONTENT_TYPE};
-use percent_encoding::percent_decode_str;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -113,7 +110,7 @@ pub fn read_body<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Body<'a>, HttpE
 }
 
 /// Measures JSON before anything is made of it.
-fn measure_within(json: &[u8], what: &str, limits: &Limits) -> Result<Measure, HttpError> {
+pub(super) fn measure_within(json: &[u8], what: &str, limits: &Limits) -> Result<Measure, HttpError> {
     let too_deep = || HttpError::Malformed(format!("{what} is nested deeper than {} levels", limits.max_json_depth));
     measure(json, limits.max_json_depth).ok_or_else(too_deep)
 }
@@ -197,7 +194,7 @@ fn read_at_once(json: &str) -> Option<(RawObject<'_>, RawObject<'_>)> {
 }
 
 /// The member, and the parameter of a GET, that names a document by its id.
-const DOCUMENT_ID: &str = "documentId";
+pub(super) const DOCUMENT_ID: &str = "documentId";
 
 /// The member of `extensions` that names a document by its hash.
 const PERSISTED_QUERY: &str = "persistedQuery";
@@ -232,7 +229,7 @@ fn request_with<'a>(
 }
 
 /// Reads the hash of a persisted query. Is there any, whatever it looks like?
-fn read_hash<'a>(extensions: &'a RawValue, ids: &mut DocumentIds<'a>) -> bool {
+pub(super) fn read_hash<'a>(extensions: &'a RawValue, ids: &mut DocumentIds<'a>) -> bool {
     let Ok(extensions) = serde_json::from_str::<RawObject<'_>>(extensions.get()) else { return false };
     let Some(persisted) = extensions.get(PERSISTED_QUERY) else { return false };
     let members = serde_json::from_str::<RawObject<'_>>(persisted.get()).unwrap_or_default();
@@ -297,7 +294,7 @@ pub fn request_with_document<'a>(json: &'a str, text: &str, limits: &Limits) -> 
     })
 }
 
-fn missing_query() -> HttpError {
+pub(super) fn missing_query() -> HttpError {
     HttpError::Malformed("the key 'query' was not present".into())
 }
 
@@ -315,7 +312,7 @@ fn text_of<'a>(key: &str, raw: Option<&'a RawValue>) -> Result<Option<Cow<'a, st
 }
 
 /// An object; null and absent are the same.
-fn object_of<'a>(key: &str, raw: Option<&'a RawValue>) -> Result<Option<&'a RawValue>, HttpError> {
+pub(super) fn object_of<'a>(key: &str, raw: Option<&'a RawValue>) -> Result<Option<&'a RawValue>, HttpError> {
     match raw.map(RawValue::get) {
         None | Some("null") => Ok(None),
         Some(json) if json.starts_with('{') => Ok(raw),
@@ -323,250 +320,9 @@ fn object_of<'a>(key: &str, raw: Option<&'a RawValue>) -> Result<Option<&'a RawV
     }
 }
 
-fn read_variables(raw: Option<&RawValue>) -> Result<RawObject<'_>, HttpError> {
+pub(super) fn read_variables(raw: Option<&RawValue>) -> Result<RawObject<'_>, HttpError> {
     let Some(raw) = object_of("variables", raw)? else { return Ok(RawObject::default()) };
     serde_json::from_str(raw.get()).map_err(|error| HttpError::Malformed(format!("the key 'variables': {error}")))
-}
-
-/// The parameters of a GET request.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct QueryParameters {
-    /// The document.
-    pub query: Option<String>,
-    /// The operation's name.
-    pub operation_name: Option<String>,
-    /// JSON.
-    pub variables: Option<String>,
-    /// JSON.
-    pub extensions: Option<String>,
-    /// The id of the document.
-    pub document_id: Option<String>,
-}
-
-impl QueryParameters {
-    /// The same request as the body of a POST; its JSON has been found to be JSON.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        let raw =
-            |text: Option<&String>| text.filter(|text| !text.is_empty()).cloned().unwrap_or_else(|| "null".into());
-        let text = |text: Option<&String>| Value::from(text.cloned()).to_string();
-        format!(
-            "{{\"query\":{},\"operationName\":{},\"variables\":{},\"extensions\":{}}}",
-            text(self.query.as_ref()),
-            text(self.operation_name.as_ref()),
-            raw(self.variables.as_ref()),
-            raw(self.extensions.as_ref())
-        )
-    }
-}
-
-/// Reads a URL's query string. Unknown parameters are left out.
-///
-/// # Errors
-/// [`HttpError::Malformed`] for a parameter that is given twice or is not UTF-8 once decoded.
-///
-/// # Examples
-/// ```
-/// use pillion::protocol::http::read_query_string;
-///
-/// let parameters = read_query_string("query=%7B+a+%7D&operationName=").unwrap();
-/// assert_eq!(parameters.query.as_deref(), Some("{ a }"));
-/// ```
-pub fn read_query_string(query: &str) -> Result<QueryParameters, HttpError> {
-    let mut parameters = QueryParameters::default();
-    for pair in query.split('&') {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let slot = match decode(name)?.as_str() {
-            "query" => &mut parameters.query,
-            "operationName" => &mut parameters.operation_name,
-            "variables" => &mut parameters.variables,
-            "extensions" => &mut parameters.extensions,
-            DOCUMENT_ID => &mut parameters.document_id,
-            _ => continue,
-        };
-        if slot.is_some() {
-            return Err(HttpError::Malformed(format!("the parameter '{name}' is given twice")));
-        }
-        *slot = Some(decode(value)?);
-    }
-    Ok(parameters)
-}
-
-/// Decodes [`application/x-www-form-urlencoded`](https://url.spec.whatwg.org/#urlencoded-parsing).
-///
-/// # Errors
-/// [`HttpError::Malformed`] when the decoded bytes are not UTF-8.
-pub fn decode(text: &str) -> Result<String, HttpError> {
-    let spaced = text.replace('+', " ");
-    let decoded = percent_decode_str(&spaced).decode_utf8();
-    decoded.map(Cow::into_owned).map_err(|_| HttpError::Malformed("the URL is not UTF-8 once decoded".into()))
-}
-
-/// The request that GET parameters make. It borrows from them. `None` if they have only an id of its document.
-///
-/// # Errors
-/// [`HttpError::Malformed`].
-pub fn request_of<'a>(
-    parameters: &'a QueryParameters,
-    limits: &Limits,
-) -> Result<Option<GraphqlRequest<'a>>, HttpError> {
-    fn raw<'a>(name: &str, text: Option<&'a String>) -> Result<Option<&'a RawValue>, HttpError> {
-        let wrong = |error| HttpError::Malformed(format!("the parameter '{name}' is not valid JSON: {error}"));
-        text.filter(|text| !text.is_empty()).map(|text| serde_json::from_str(text).map_err(wrong)).transpose()
-    }
-    let text = parameters.variables.as_deref().unwrap_or_default();
-    let excess = Excess::of(measure_within(text.as_bytes(), "the parameter 'variables'", limits)?, limits);
-    let variables = parameters.variables.as_ref().filter(|_| excess.is_none());
-    let (variables, extensions) = (raw("variables", variables)?, raw("extensions", parameters.extensions.as_ref())?);
-    let (variables, extensions) = (read_variables(variables)?, object_of("extensions", extensions)?);
-    let Some(query) = parameters.query.as_deref() else {
-        let ids = ids_of(parameters);
-        // Those that are to be executed have room for their variables, which are not read otherwise.
-        return if excess.is_none() && ids.all().next().is_some() { Ok(None) } else { Err(missing_query()) };
-    };
-    let operation_name = parameters.operation_name.as_deref().map(Cow::Borrowed);
-    Ok(Some(GraphqlRequest { query: Cow::Borrowed(query), operation_name, variables, extensions, excess }))
-}
-
-/// The ids of the document that GET parameters name.
-#[must_use]
-pub fn ids_of(parameters: &QueryParameters) -> DocumentIds<'_> {
-    let mut ids = DocumentIds { hash: None, document_id: parameters.document_id.as_deref().map(Cow::Borrowed) };
-    let extensions = parameters.extensions.as_deref().and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
-    if let Some(extensions) = extensions {
-        read_hash(extensions, &mut ids);
-    }
-    ids
-}
-
-/// The media types of responses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResponseType {
-    /// `application/json`: every well-formed request gets status 200.
-    Json,
-    /// `application/graphql-response+json`: the status shows whether the request was valid.
-    GraphqlResponse,
-}
-
-/// What `Accept` lists, in small letters, with the weight of each.
-fn accepted(headers: &HeaderMap) -> impl Iterator<Item = (String, f32)> {
-    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let quality = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
-        (media_type, quality)
-    })
-}
-
-impl ResponseType {
-    fn of_media_type(media_type: &str) -> Option<Self> {
-        match media_type {
-            "application/graphql-response+json" => Some(Self::GraphqlResponse),
-            "application/json" | "application/*" | "*/*" => Some(Self::Json),
-            _ => None,
-        }
-    }
-
-    /// The media type that the client's `Accept` prefers; `application/json` by default.
-    #[must_use]
-    pub fn negotiate(headers: &HeaderMap) -> Self {
-        let mut best = (0.0, Self::Json);
-        for (media_type, quality) in accepted(headers) {
-            if let (Some(response_type), true) = (Self::of_media_type(&media_type), quality > best.0) {
-                best = (quality, response_type);
-            }
-        }
-        best.1
-    }
-
-    /// The `Content-Type` of a response of this type.
-    #[must_use]
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Self::Json => "application/json; charset=utf-8",
-            Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
-        }
-    }
-}
-
-/// Does the client want a page rather than JSON, as a browser does that opens a link? A type that it names counts more than
-/// one that a star stands for.
-#[must_use]
-pub fn prefers_html(headers: &HeaderMap) -> bool {
-    let (mut html, mut json, mut any) = (0.0_f32, 0.0_f32, 0.0_f32);
-    for (media_type, quality) in accepted(headers) {
-        let best = match media_type.as_str() {
-            "text/html" | "application/xhtml+xml" => &mut html,
-            "application/json" | "application/graphql-response+json" | "text/event-stream" => &mut json,
-            "*/*" | "application/*" => &mut any,
-            _ => continue,
-        };
-        *best = best.max(quality);
-    }
-    html > json && html >= any
-}
-
-/// Is the response to be a stream of events? A subscription's is if the client takes one at all; that to a query or a
-/// mutation if the client takes nothing else.
-#[must_use]
-pub fn wants_events(headers: &HeaderMap, is_subscription: bool) -> bool {
-    let (mut events, mut json) = (false, false);
-    for (media_type, _) in accepted(headers).filter(|(_, quality)| *quality > 0.0) {
-        events |= media_type == "text/event-stream";
-        json |= ResponseType::of_media_type(&media_type).is_some();
-    }
-    events && (is_subscription || !json)
-}
-
-/// Is a response one whose body is a stream of events?
-#[must_use]
-pub fn is_event_stream(headers: &HeaderMap) -> bool {
-    let media_type = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media_type = media_type.unwrap_or_default();
-    let essence = media_type.split(';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case("text/event-stream")
-}
-
-/// The media type that a POST declares for its body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ContentType {
-    /// `application/json` in UTF-8.
-    Json,
-    /// A form whose bytes may be percent-encoded.
-    Form,
-    /// Several bodies in one, as for uploads: the text among them can be searched as it is, files are bytes.
-    Multipart,
-    /// Anything else in UTF-8, or nothing at all: bytes can be searched as they are.
-    Other,
-    /// Another character set: bytes cannot be searched.
-    OtherCharset,
-}
-
-impl ContentType {
-    /// Reads the header.
-    #[must_use]
-    pub fn of(headers: &HeaderMap) -> Self {
-        let mut values = headers.get_all(CONTENT_TYPE).iter();
-        let Some(value) = values.next() else { return Self::Other };
-        // Two of them, or one that cannot be read, can mean anything.
-        let (Ok(text), None) = (value.to_str(), values.next()) else { return Self::OtherCharset };
-        let mut parts = text.split(';').map(str::trim);
-        let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let charset = parts.find_map(|part| {
-            let (name, value) = part.split_once('=')?;
-            name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"').to_ascii_lowercase())
-        });
-        if charset.is_some_and(|charset| !matches!(charset.as_str(), "utf-8" | "utf8" | "us-ascii")) {
-            return Self::OtherCharset;
-        }
-        match media_type.as_str() {
-            "application/json" => Self::Json,
-            "application/x-www-form-urlencoded" => Self::Form,
-            multipart if multipart.starts_with("multipart/") => Self::Multipart,
-            _ => Self::Other,
-        }
-    }
 }
 
 #[cfg(test)]

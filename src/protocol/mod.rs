@@ -9,6 +9,8 @@ pub mod header_json;
 pub mod hop_by_hop;
 pub mod http;
 pub mod http1;
+pub mod media_type;
 pub mod multipart;
 pub mod origin;
+pub mod query_string;
 pub mod trace;

@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use crate::auth::authenticated::Authenticated;
 use crate::memory::{Charge, NoRoom, Share};
 use crate::model::request::Caller;
-use crate::protocol::http::ResponseType;
+use crate::protocol::media_type::ResponseType;
 use crate::protocol::trace::TraceContext;
 use crate::request::freshness::Freshness;
 use crate::request::live_dependencies::LiveDependencies;

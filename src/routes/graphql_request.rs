@@ -16,7 +16,7 @@ use crate::downstream::{cors, request_head_checks, write_response};
 use crate::execution::{access_log, spans};
 use crate::memory::Share;
 use crate::model::request::Caller;
-use crate::protocol::http::ResponseType;
+use crate::protocol::media_type::ResponseType;
 use crate::protocol::trace;
 use crate::protocol::trace::TraceContext;
 use crate::request::context::RequestContext;

@@ -18,7 +18,7 @@ use crate::metadata_api::error::ApiError;
 use crate::metadata_api::{Api, PATHS};
 use crate::model::limits::Limits;
 use crate::model::response::RequestError;
-use crate::protocol::http::ResponseType;
+use crate::protocol::media_type::ResponseType;
 use crate::protocol::origin::Origins;
 use crate::request::context::RequestContext;
 use crate::request::response::Response;

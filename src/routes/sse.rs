@@ -19,7 +19,7 @@ use crate::model::action::OperationKind;
 use crate::pipeline::subscription::{SubscriptionMessage, run};
 use crate::pipeline::upstream_subscription::is_delegated;
 use crate::pipeline::{authenticate_or_reject, streamed_subscription, trusted_documents};
-use crate::protocol::http::wants_events;
+use crate::protocol::media_type::wants_events;
 use crate::request::context::RequestContext;
 use crate::request::response::Response;
 use crate::routes::client_disconnect;

@@ -7,7 +7,8 @@ use crate::graphql::document;
 use crate::model::action::OperationKind;
 use crate::model::json::RawObject;
 use crate::model::limits::Limits;
-use crate::protocol::http::{Body, Element, decode, read_body, read_query_string};
+use crate::protocol::http::{Body, Element, read_body};
+use crate::protocol::query_string::{decode, read_query_string};
 
 /// Is it certain that this body of a POST only reads? It must be JSON: one request, or a batch of them, each with a
 /// document of its own.
