@@ -3,8 +3,6 @@
 
 use std::cell::RefCell;
 
-use bytes::BytesMut;
-
 /// Unused objects of one kind.
 pub(crate) struct BufferPool<T>(RefCell<Vec<T>>);
 
@@ -38,74 +36,9 @@ impl<T> Default for BufferPool<T> {
     }
 }
 
-/// Bytes that are read of a client at a time, as long as nothing is known of a body.
-pub(crate) const READ_BYTES: usize = 4096;
-
-/// The read buffer and the write buffer.
-#[derive(Debug, Default)]
-pub(crate) struct Buffers {
-    /// Has room for [`READ_BYTES`], unless it is the default.
-    pub read: BytesMut,
-    /// The head of a response.
-    pub out: Vec<u8>,
-}
-
-/// Buffers that have become larger are given back to the allocator.
-const KEPT_BYTES: usize = 2 * READ_BYTES;
-
-thread_local! {
-    static BUFFERS: BufferPool<Buffers> = const { BufferPool::new() };
-}
-
-impl Buffers {
-    /// Empty ones.
-    #[must_use]
-    pub(crate) fn take() -> Self {
-        let kept = BUFFERS.try_with(BufferPool::take).ok().flatten();
-        kept.unwrap_or_else(|| Self { read: BytesMut::with_capacity(READ_BYTES), out: Vec::new() })
-    }
-
-    /// Keeps them for the next request, if none of the bytes that were read are in use any more.
-    pub(crate) fn give_back(mut self) {
-        self.read.clear();
-        self.out.clear();
-        let is_usable = self.read.try_reclaim(READ_BYTES);
-        if is_usable && self.read.capacity() <= KEPT_BYTES && self.out.capacity() <= KEPT_BYTES {
-            // Fails only at the thread's end.
-            let _ = BUFFERS.try_with(|buffers| buffers.keep(self));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn address(buffers: &Buffers) -> *const u8 {
-        buffers.read.as_ptr()
-    }
-
-    #[test]
-    fn only_unused_buffers_are_reused() {
-        let mut first = Buffers::take();
-        let place = address(&first);
-        first.read.extend_from_slice(b"POST / HTTP/1.1");
-        let head = first.read.split().freeze();
-        drop(head);
-        first.give_back();
-        let mut second = Buffers::take();
-        assert_eq!(address(&second), place);
-        assert!(second.read.is_empty() && second.read.capacity() >= READ_BYTES);
-        second.read.extend_from_slice(b"POST / HTTP/1.1");
-        let head = second.read.split().freeze();
-        second.give_back();
-        let mut third = Buffers::take();
-        assert_ne!(address(&third), place, "{head:?} is in use");
-        third.read.reserve(10 * KEPT_BYTES);
-        third.give_back();
-        // By its size, because the allocator may give out the same place again.
-        assert!(Buffers::take().read.capacity() <= KEPT_BYTES, "it is too large to be kept");
-    }
 
     #[test]
     fn not_more_than_a_few_are_kept() {

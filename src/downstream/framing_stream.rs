@@ -2,7 +2,7 @@
 //! writes something ambiguous. From there on it yields two bytes that no parser takes, so that pingora rejects the
 //! request; what else the client writes is discarded.
 
-use std::io;
+use std::io::{self, Cursor};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::BytesMut;
+use futures_util::FutureExt;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::SslDigest;
 use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
     UniqueID, UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 
 use crate::downstream::connection_deadline::ConnectionDeadline;
 use crate::downstream::head_size_limit::HeadBound;
@@ -28,7 +29,8 @@ use crate::protocol::http1::strict::Strict;
 /// A connection whose client is read to the letter.
 #[derive(Debug)]
 pub(crate) struct StrictStream {
-    inner: Stream,
+    /// pingora writes a head and what follows it apart; they leave together.
+    inner: BufWriter<Stream>,
     strict: Strict,
     bound: HeadBound,
     pieces: PartialHead,
@@ -39,6 +41,9 @@ pub(crate) struct StrictStream {
     /// What is left of [`UNREADABLE`], once something was rejected.
     instead: Option<&'static [u8]>,
 }
+
+/// A head and a small body, of about the size of a packet.
+const WRITE_BUFFER_BYTES: usize = 1460;
 
 /// Neither in a head nor in a chunk's line does this follow a carriage return, nor anything else.
 const UNREADABLE: &[u8] = b"\rX";
@@ -62,6 +67,7 @@ impl StrictStream {
             read.extend_from_slice(UNREADABLE);
         }
         let (pieces, digest) = (PartialHead::default(), digest_with(Arc::clone(&deadline)));
+        let inner = BufWriter::with_capacity(WRITE_BUFFER_BYTES, inner);
         (Self { inner, strict, bound, pieces, deadline, digest, instead: is_rejected.then_some(&[]) }, read)
     }
 }
@@ -72,14 +78,17 @@ impl StrictStream {
     pub(crate) fn is_after(stream: &Stream, requests: u64) -> bool {
         let stream = (**stream).as_any().downcast_ref::<Self>();
         stream.is_some_and(|stream| {
-            stream.instead.is_none() && stream.pieces.are_given() && stream.strict.is_after(requests)
+            let is_written = stream.inner.buffer().is_empty();
+            is_written && stream.instead.is_none() && stream.pieces.are_given() && stream.strict.is_after(requests)
         })
     }
 
     /// The connection as it was before; `None` if this is none of these streams.
     #[must_use]
     pub(crate) fn into_inner(stream: Stream) -> Option<Stream> {
-        stream.into_any().downcast().ok().map(|stream: Box<Self>| stream.inner)
+        let mut stream: Box<Self> = stream.into_any().downcast().ok()?;
+        let nothing: Stream = Box::new(Cursor::new(Vec::new()));
+        Some(std::mem::replace(&mut stream.inner, BufWriter::with_capacity(0, nothing)).into_inner())
     }
 
     /// Reads until the client goes.
@@ -177,47 +186,57 @@ impl AsyncWrite for StrictStream {
     }
 }
 
+impl Drop for StrictStream {
+    /// What was written last may not be flushed, such as the closing frame of a WebSocket. It leaves if the connection takes it at
+    /// once, as with pingora's own connections.
+    fn drop(&mut self) {
+        let _ = self.inner.flush().now_or_never();
+    }
+}
+
 #[async_trait]
 impl Shutdown for StrictStream {
     async fn shutdown(&mut self) {
-        self.inner.shutdown().await;
+        // Fails only if the client has disconnected.
+        let _ = self.inner.flush().await;
+        Shutdown::shutdown(&mut **self.inner.get_mut()).await;
     }
 }
 
 impl UniqueID for StrictStream {
     fn id(&self) -> UniqueIDType {
-        self.inner.id()
+        self.inner.get_ref().id()
     }
 }
 
 impl Ssl for StrictStream {
     fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.inner.get_ssl_digest()
+        self.inner.get_ref().get_ssl_digest()
     }
 
     fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.inner.selected_alpn_proto()
+        self.inner.get_ref().selected_alpn_proto()
     }
 }
 
 #[async_trait]
 impl Peek for StrictStream {
     async fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
-        self.inner.try_peek(buffer).await
+        self.inner.get_mut().try_peek(buffer).await
     }
 }
 
 impl GetTimingDigest for StrictStream {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.inner.get_timing_digest()
+        self.inner.get_ref().get_timing_digest()
     }
 
     fn get_read_pending_time(&self) -> Duration {
-        self.inner.get_read_pending_time()
+        self.inner.get_ref().get_read_pending_time()
     }
 
     fn get_write_pending_time(&self) -> Duration {
-        self.inner.get_write_pending_time()
+        self.inner.get_ref().get_write_pending_time()
     }
 }
 
@@ -233,10 +252,56 @@ impl GetProxyDigest for StrictStream {
 
 impl GetSocketDigest for StrictStream {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.inner.get_socket_digest()
+        self.inner.get_ref().get_socket_digest()
     }
 
     fn set_socket_digest(&mut self, digest: SocketDigest) {
-        self.inner.set_socket_digest(digest);
+        self.inner.get_mut().set_socket_digest(digest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, duplex};
+
+    use super::*;
+    use crate::memory::{Bounds, Budget, MemoryOwner};
+    use crate::model::min_rate::MinRate;
+
+    fn stream(inner: Stream) -> StrictStream {
+        let bounds = Bounds { all: 1 << 20, client: 1 << 20, connection: 1 << 20 };
+        let metrics = crate::telemetry::metrics::Metrics::new().expect("metrics");
+        let budget = Budget::new(&metrics.buffered_bytes, &metrics.memory_rejections, bounds);
+        let minute = Duration::from_secs(60);
+        let download = MinRate { bytes_per_second: 1, grace: minute };
+        let deadline = Arc::new(ConnectionDeadline::new(minute, download, None));
+        StrictStream::new(inner, BytesMut::new(), deadline, (budget.empty(MemoryOwner::default()), 1024)).0
+    }
+
+    #[tokio::test]
+    async fn parts_leave_together_and_none_is_lost() {
+        let (server, mut client) = duplex(1024);
+        let mut server = stream(Box::new(server));
+        server.write_all(b"head ").await.expect("room");
+        let mut read = [0; 32];
+        assert!(client.read(&mut read).now_or_never().is_none());
+        server.write_all(b"body ").await.expect("room");
+        server.flush().await.expect("room");
+        assert_eq!(client.read(&mut read).await.expect("both"), b"head body ".len());
+        server.write_all(b"last").await.expect("room");
+        drop(server);
+        let mut rest = String::new();
+        client.read_to_string(&mut rest).await.expect("the rest");
+        assert_eq!(rest, "last");
+    }
+
+    #[tokio::test]
+    async fn the_connection_goes_on_without_it() {
+        let (server, mut client) = duplex(1024);
+        let inner = StrictStream::into_inner(Box::new(stream(Box::new(server))));
+        inner.expect("a stream").write_all(b"next").await.expect("room");
+        let mut text = String::new();
+        client.read_to_string(&mut text).await.expect("text");
+        assert_eq!(text, "next");
     }
 }

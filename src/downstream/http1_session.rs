@@ -19,7 +19,7 @@ use pingora::protocols::http::date::get_cached_date;
 use pingora::{Error, ErrorType};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use crate::downstream::buffer_pool::{Buffers, READ_BYTES};
+use crate::downstream::buffer_pool::BufferPool;
 use crate::downstream::connection_deadline::ConnectionDeadline;
 use crate::downstream::partial_head::Looks;
 use crate::memory::Share;
@@ -44,7 +44,7 @@ pub(crate) struct Http1Session {
     body_left: usize,
     response: ResponseProgress,
     status: Option<StatusCode>,
-    /// Bytes that go out with the next piece.
+    /// Bytes that go out with the next piece. It has room only while a piece is written.
     out: Vec<u8>,
     /// Is the connection to end with this request?
     is_last: bool,
@@ -74,6 +74,9 @@ pub(crate) enum HeadRead {
     /// More of a head than there is room for.
     NoRoom,
 }
+
+/// Bytes that are read of a client at a time, as long as nothing is known of a body.
+const READ_BYTES: usize = 4096;
 
 /// Bytes of a body that are read at a time.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -127,28 +130,27 @@ impl Http1Session {
         if self.is_idle() {
             self.rest();
         }
-        let Self { stream, buffer, out, .. } = self;
+        self.read_piece().await
+    }
+
+    /// Nothing of the last request is needed any more.
+    fn rest(&mut self) {
+        (self.raw_head, self.buffer) = (Bytes::new(), BytesMut::new());
+        (self.head.uri, self.head.headers) = (Uri::default(), HeaderMap::new());
+    }
+
+    /// Waits until more comes; `false` if nothing will any more. It comes by way of the stack, so that a request holds as much
+    /// memory as it has bytes, and a connection that waits none.
+    async fn read_piece(&mut self) -> bool {
+        let Self { stream, buffer, .. } = self;
         poll_fn(|cx| {
             let mut piece = [const { MaybeUninit::uninit() }; READ_BYTES];
             let mut piece = ReadBuf::uninit(&mut piece);
             let is_broken = ready!(Pin::new(&mut *stream).poll_read(cx, &mut piece)).is_err();
-            if is_broken || piece.filled().is_empty() {
-                return Poll::Ready(false);
-            }
-            if buffer.capacity() == 0 {
-                Buffers { read: *buffer, out: *out } = Buffers::take();
-            }
             buffer.extend_from_slice(piece.filled());
-            Poll::Ready(true)
+            Poll::Ready(!is_broken && !piece.filled().is_empty())
         })
         .await
-    }
-
-    /// Nothing of the last request is needed any more, so its room can be used for others.
-    fn rest(&mut self) {
-        self.raw_head = Bytes::new();
-        (self.head.uri, self.head.headers) = (Uri::default(), HeaderMap::new());
-        Buffers { read: mem::take(&mut self.buffer), out: mem::take(&mut self.out) }.give_back();
     }
 
     /// Reads the next request's head.
@@ -273,10 +275,7 @@ impl Http1Session {
     /// Ends when the client has disconnected. Bytes that arrive before are kept for the next request.
     pub(crate) async fn gone(&mut self) {
         while self.buffer.len() < PIPELINED_BYTES_MAX {
-            if self.buffer.capacity() == self.buffer.len() {
-                self.buffer.reserve(READ_BYTES);
-            }
-            if !matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..)) {
+            if !self.read_piece().await {
                 return;
             }
         }
@@ -305,7 +304,7 @@ impl Http1Session {
         self.status = Some(status);
         let has_body = !matches!(status.as_u16(), 204 | 304);
         self.response = if has_body { ResponseProgress::UntilEnd } else { ResponseProgress::Length(0) };
-        let out = &mut self.out;
+        let out = with_room(&mut self.out);
         let mut add = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
         let reason = status.canonical_reason().unwrap_or_default();
         add(&[b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", reason.as_bytes(), b"\r\n"]);
@@ -345,7 +344,7 @@ impl Http1Session {
             }
             ResponseProgress::Chunked => {
                 if !piece.is_empty() {
-                    self.out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+                    with_room(&mut self.out).extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
                     after = b"\r\n";
                 }
                 if end {
@@ -359,7 +358,7 @@ impl Http1Session {
             self.response = ResponseProgress::Over;
         }
         let written = write_all(&mut self.stream, [&self.out, piece, after]).await;
-        self.out.clear();
+        give_back(mem::take(&mut self.out));
         written.map_err(|_| Error::new_down(ErrorType::WriteError))
     }
 
@@ -383,6 +382,30 @@ impl Http1Session {
     }
 }
 
+/// Room for more than the head of most responses; what has become larger is given back to the allocator.
+const OUT_BYTES_KEPT: usize = 8 * 1024;
+
+thread_local! {
+    static OUT: BufferPool<Vec<u8>> = const { BufferPool::new() };
+}
+
+/// The same, with the room that the last response of the thread had: it is still in the processor's cache.
+fn with_room(out: &mut Vec<u8>) -> &mut Vec<u8> {
+    if out.capacity() == 0 {
+        *out = OUT.try_with(BufferPool::take).ok().flatten().unwrap_or_default();
+    }
+    out
+}
+
+/// Keeps it for the next response of the thread.
+fn give_back(mut out: Vec<u8>) {
+    if (1..=OUT_BYTES_KEPT).contains(&out.capacity()) {
+        out.clear();
+        // Fails only at the thread's end.
+        let _ = OUT.try_with(|kept| kept.keep(out));
+    }
+}
+
 /// All of them, one after the other, with as few calls of the system as it allows.
 async fn write_all(stream: &mut Stream, parts: [&[u8]; 3]) -> io::Result<()> {
     let mut slices = parts.map(IoSlice::new);
@@ -402,6 +425,8 @@ async fn write_all(stream: &mut Stream, parts: [&[u8]; 3]) -> io::Result<()> {
 mod tests {
     use std::time::Duration;
 
+    use futures_util::FutureExt;
+
     use super::*;
     use crate::memory::{Bounds, Budget, MemoryOwner};
     use crate::model::min_rate::MinRate;
@@ -415,6 +440,24 @@ mod tests {
     fn deadline() -> Arc<ConnectionDeadline> {
         let download = MinRate { bytes_per_second: 1, grace: Duration::from_secs(60) };
         Arc::new(ConnectionDeadline::new(Duration::from_secs(60), download, None))
+    }
+
+    #[tokio::test]
+    async fn a_request_holds_as_much_as_it_has_sent() {
+        let (server, mut client) = tokio::io::duplex(1024);
+        let mut session = Http1Session::new(Box::new(server), deadline(), share());
+        let request = b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}";
+        for _ in 0..2 {
+            client.write_all(request).await.expect("room");
+            assert_eq!(session.read_head(|path| path == "/graphql").await, HeadRead::Request);
+            assert_eq!(session.buffer.capacity(), b"{}".len());
+            assert_eq!(session.read_body().await.ok().flatten().as_deref(), Some(&b"{}"[..]));
+            assert!(session.gone().now_or_never().is_none());
+            assert_eq!(session.buffer.capacity(), 0);
+            session.write_head(StatusCode::NO_CONTENT, std::iter::empty()).expect("a head");
+            session.write_body(b"", true).await.expect("room");
+            assert_eq!((session.buffer.capacity(), session.out.capacity()), (0, 0));
+        }
     }
 
     async fn response(head: &[(&'static str, &'static str)], pieces: &[&str]) -> String {

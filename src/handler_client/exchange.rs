@@ -1,5 +1,6 @@
 //! One HTTP exchange with a handler, from the request to the last byte of the response, within one deadline.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -47,7 +48,8 @@ pub(crate) struct HandlerHttpResponse {
     pub is_value: bool,
 }
 
-/// Makes the call. It is borrowed, and the request to the connection pool too: a future that is given a value takes its size twice.
+/// Makes the call. It is borrowed, and the request to the connection pool too: a future that is given a value takes its size twice,
+/// as does one that is given a future, which is pinned therefore.
 ///
 /// # Errors
 /// [`TransportError`], when no whole response came. The request may have reached the handler all the same.
@@ -59,9 +61,8 @@ pub(crate) async fn call(
     let (timeout, max) = (call.timeout, call.max_response_bytes);
     // Cancel safety: at the timeout the connection is dropped as well, so a late response cannot be taken for the next
     // one.
-    let response =
-        tokio::time::timeout(timeout, exchange(client, call, share)).await.unwrap_or(Err(TransportFault::Timeout));
-    response.map_err(|fault| match fault {
+    let response = tokio::time::timeout(timeout, pin!(exchange(client, call, share))).await;
+    response.unwrap_or(Err(TransportFault::Timeout)).map_err(|fault| match fault {
         TransportFault::Connect(reason) => TransportError::Connect(reason),
         TransportFault::Timeout => TransportError::Timeout,
         TransportFault::Broken(reason) => TransportError::Broken(reason),

@@ -1,5 +1,6 @@
 //! Runs the steps of a plan: those of a query in parallel, those of a mutation in order.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
@@ -41,7 +42,8 @@ pub(crate) async fn run(execution: &ExecutionContext<'_>, allowed: &AuthorizedCa
         [only] => vec![(*only, run_step(execution, allowed.steps(), *only).await)],
         [one, other] => {
             let allowed = allowed.steps();
-            let (first, second) = join(run_step(execution, allowed, *one), run_step(execution, allowed, *other)).await;
+            let (first, second) = (run_step(execution, allowed, *one), run_step(execution, allowed, *other));
+            let (first, second) = join(pin!(first), pin!(second)).await;
             vec![(*one, first), (*other, second)]
         }
         steps => {

@@ -1,7 +1,7 @@
 //! Connections of the client listener, from the first byte to the last: connection limit, TLS, protocol detection,
 //! keep-alive.
 
-use std::future::{Future, poll_fn};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,6 @@ use pingora::protocols::http::ServerSession;
 use pingora::protocols::{ALPN, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
-use tokio_util::sync::ReusableBoxFuture;
 
 use crate::downstream::buffer_pool::BufferPool;
 use crate::downstream::connection_deadline::ConnectionDeadline;
@@ -27,6 +26,7 @@ use crate::routes::route::route;
 use crate::runtime::services::Services;
 use crate::server::connection_lifecycle::Listener;
 use crate::server::http2_streams::Http2Streams;
+use crate::server::reused_future::{Calls, ReusedFuture};
 use crate::server::tls::Tls;
 use crate::traffic_shaping::per_client_limit::PerClient;
 
@@ -84,10 +84,11 @@ impl ClientListener {
                 None => None,
                 Some((direct, Next::Pingora)) => Box::pin(self.hand_over(direct, &shutdown)).await,
                 Some((direct, _)) => {
-                    let mut response = reuse_buffers(Arc::clone(&self).response(direct));
-                    let (direct, next) = poll_fn(|cx| response.poll(cx)).await;
+                    let kept = RESPONDERS.try_with(BufferPool::take).ok().flatten();
+                    let mut responder = kept.unwrap_or_else(|| ReusedFuture::new(respond));
+                    let (direct, next) = responder.call((Arc::clone(&self), direct)).await;
                     // Fails only at the thread's end.
-                    let _ = RESPONSES.try_with(|responses| responses.keep(response));
+                    let _ = RESPONDERS.try_with(|responders| responders.keep(responder));
                     match next {
                         Next::Request => Some(direct),
                         Next::Pingora => Box::pin(self.hand_over(direct, &shutdown)).await,
@@ -118,20 +119,9 @@ impl ClientListener {
         }
     }
 
-    /// Serves a request whose head has been read.
-    async fn response(self: Arc<Self>, mut direct: Box<Http1Session>) -> RequestEnd {
-        let next = self.response_on(&mut direct).await;
-        (direct, next)
-    }
-
-    async fn response_on(&self, direct: &mut Http1Session) -> Next {
-        let Self { gateway, .. } = self;
-        let mut ctx = RequestState::new(gateway);
-        if gateway.closes_connections() {
-            direct.close();
-        }
-        let timeouts = DownstreamTimeouts::of(&gateway.services.configured().settings);
-        let routed = route(gateway, &mut DownstreamSession::direct(direct, timeouts), &mut ctx).await;
+    /// How it goes on with the connection after a response, which ended like this.
+    fn after(&self, direct: &mut Http1Session, ctx: &RequestState, routed: pingora::Result<bool>) -> Next {
+        let gateway = &self.gateway;
         if let Ok(false) = routed {
             direct.unread_head();
             return Next::Pingora;
@@ -141,19 +131,14 @@ impl ClientListener {
         }
         let error = routed.as_ref().err().map(|error| &**error);
         gateway.await_next_head(direct.deadline());
-        gateway.finish(direct.head().uri.path(), error, direct.status(), &ctx);
-        if ctx.too_slow == Some(TooSlow::Download) {
-            // A client that does not read gets no closing message.
+        gateway.finish(direct.head().uri.path(), error, direct.status(), ctx);
+        if !direct.is_kept() || ctx.too_slow == Some(TooSlow::Download) {
             return Next::End;
         }
-        if direct.is_kept() {
-            if direct.is_idle() {
-                direct.deadline().idle_for(gateway.services.configured().settings.keepalive_timeout);
-            }
-            return Next::Request;
+        if direct.is_idle() {
+            direct.deadline().idle_for(gateway.services.configured().settings.keepalive_timeout);
         }
-        direct.shutdown().await;
-        Next::End
+        Next::Request
     }
 
     /// What a connection holds while nothing is known of a request. That of a proxy which names its clients is not held against
@@ -197,21 +182,32 @@ impl ClientListener {
 /// A connection, and how it goes on with it.
 type RequestEnd = (Box<Http1Session>, Next);
 
+/// A request whose head has been read, and of which listener it is.
+type RequestBegin = (Arc<ClientListener>, Box<Http1Session>);
+
 thread_local! {
-    /// Room for the futures that response requests.
-    static RESPONSES: BufferPool<ReusableBoxFuture<'static, RequestEnd>> = const { BufferPool::new() };
+    static RESPONDERS: BufferPool<ReusedFuture<RequestBegin, RequestEnd>> = const { BufferPool::new() };
 }
 
-/// The same, where another one has been before if possible.
-fn reuse_buffers(
-    response: impl Future<Output = RequestEnd> + Send + 'static,
-) -> ReusableBoxFuture<'static, RequestEnd> {
-    match RESPONSES.try_with(BufferPool::take).ok().flatten() {
-        Some(mut room) => {
-            room.set(response);
-            room
+/// Responds to requests. This is not divided further: to call an asynchronous function is to copy its future.
+async fn respond(requests: Calls<RequestBegin, RequestEnd>) -> Infallible {
+    loop {
+        let (listener, mut direct) = requests.next().await;
+        let gateway = &listener.gateway;
+        let mut ctx = RequestState::new(gateway);
+        if gateway.closes_connections() {
+            direct.close();
         }
-        None => ReusableBoxFuture::new(response),
+        let timeouts = DownstreamTimeouts::of(&gateway.services.configured().settings);
+        let routed = route(gateway, &mut DownstreamSession::direct(&mut direct, timeouts), &mut ctx).await;
+        let next = listener.after(&mut direct, &ctx, routed);
+        // A client that does not read gets no closing message.
+        if matches!(next, Next::End) && ctx.too_slow != Some(TooSlow::Download) {
+            direct.shutdown().await;
+        }
+        drop(ctx);
+        drop(listener);
+        requests.finish((direct, next));
     }
 }
 
@@ -290,14 +286,14 @@ impl Listener for ClientListener {
 mod tests {
     use super::*;
 
-    fn bytes_of_future<A, B, F: Future>(_: fn(A, B) -> F) -> usize {
+    fn bytes_of_future<A, F: Future>(_: fn(A) -> F) -> usize {
         size_of::<F>()
     }
 
     /// Each request in flight has one, whatever comes of it: what is rare, or large, is in a box of its own.
     #[test]
     fn the_future_of_a_request_is_small() {
-        let bytes = bytes_of_future(ClientListener::response);
+        let bytes = bytes_of_future(respond);
         assert!(bytes <= 4 * 1024, "{bytes} bytes");
     }
 }

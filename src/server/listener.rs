@@ -69,9 +69,9 @@ pub(crate) fn serve(
     let tls = settings.tls.as_ref().map(Tls::new).transpose()?;
     let clients = client_listener(services, metadata.clone(), &conf, tls);
     let mut proxy = Service::new("proxy".to_owned(), Connections::of(clients));
-    proxy.add_listener(listener(settings.listen));
+    proxy.add_listener(listener(settings.listen, UNBUFFERED));
     if let Some(tls) = &settings.tls {
-        proxy.add_listener(listener(tls.listen));
+        proxy.add_listener(listener(tls.listen, RECORDS));
     }
     server.add_service(proxy);
     for BackgroundTask(service) in beside {
@@ -129,7 +129,7 @@ pub(crate) fn admin_service<S: OperatorApp>(
     app: S,
 ) -> BackgroundTask {
     let mut service = Service::new(name.to_owned(), Connections::of(AdminListener::new(app, Arc::clone(services))));
-    service.add_listener(listener(listen));
+    service.add_listener(listener(listen, UNBUFFERED));
     service.threads = Some(1);
     BackgroundTask(Box::new(service))
 }
@@ -166,10 +166,16 @@ fn server_conf(settings: &Settings) -> ServerConf {
 /// Unused connections to the upstream that are kept.
 const UPSTREAM_POOL_SIZE: usize = 256;
 
-/// Connections have no read buffer of pingora's: they have one of their own while they have a request, and none while they
-/// wait.
-fn listener(address: SocketAddr) -> ListenerConfig {
-    ListenerConfig::tcp(address.to_string()).l4_buffer(L4BufferSettings::default().read(0))
+/// Connections have no buffers of pingora's, which they would keep while they wait: those of a request are its own, and a
+/// response leaves in one piece ([`Http1Session`](crate::downstream::http1_session::Http1Session),
+/// [`StrictStream`](crate::downstream::framing_stream::StrictStream)).
+const UNBUFFERED: L4BufferSettings = L4BufferSettings { read: Some(0), write: Some(0) };
+
+/// With TLS, the records of a response leave together.
+const RECORDS: L4BufferSettings = L4BufferSettings { read: Some(0), write: None };
+
+fn listener(address: SocketAddr, buffers: L4BufferSettings) -> ListenerConfig {
+    ListenerConfig::tcp(address.to_string()).l4_buffer(buffers)
 }
 
 /// pingora ends the process without a message when an address is taken.

@@ -10,4 +10,5 @@ pub(crate) mod in_memory;
 pub(crate) mod listener;
 pub(crate) mod listener_handover;
 pub(crate) mod proxy_callbacks;
+mod reused_future;
 pub(crate) mod tls;

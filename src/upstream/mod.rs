@@ -8,6 +8,7 @@ pub(crate) mod stand_in;
 mod unless_same;
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -319,7 +320,7 @@ impl UpstreamClient {
         let max = question.max_response_bytes;
         // Cancel safety: at the timeout the connection is dropped as well, so a late response cannot be taken for the
         // next one.
-        let response = tokio::time::timeout(question.timeout, self.exchange(question)).await;
+        let response = tokio::time::timeout(question.timeout, pin!(self.exchange(question))).await;
         response.unwrap_or(Err(TransportFault::Timeout)).map_err(|fault| error_of(fault, max))
     }
 
@@ -427,7 +428,8 @@ impl UpstreamClient {
             };
             plain.here().stream(&request).await.map(Forwarded::Plain)
         };
-        self.in_time(response).await
+        // Pinned where it is, here and in `fetch`: what waits for a future by value copies it.
+        self.in_time(pin!(response)).await
     }
 
     /// Begins to send a client's POST whose body is still coming.
