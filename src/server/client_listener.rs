@@ -120,7 +120,7 @@ impl ClientListener {
     }
 
     /// How it goes on with the connection after a response, which ended like this.
-    fn after(&self, direct: &mut Http1Session, ctx: &RequestState, routed: pingora::Result<bool>) -> Next {
+    fn after(&self, direct: &mut Http1Session, ctx: &RequestState, routed: &pingora::Result<bool>) -> Next {
         let gateway = &self.gateway;
         if let Ok(false) = routed {
             direct.unread_head();
@@ -200,7 +200,7 @@ async fn respond(requests: Calls<RequestBegin, RequestEnd>) -> Infallible {
         }
         let timeouts = DownstreamTimeouts::of(&gateway.services.configured().settings);
         let routed = route(gateway, &mut DownstreamSession::direct(&mut direct, timeouts), &mut ctx).await;
-        let next = listener.after(&mut direct, &ctx, routed);
+        let next = listener.after(&mut direct, &ctx, &routed);
         // A client that does not read gets no closing message.
         if matches!(next, Next::End) && ctx.too_slow != Some(TooSlow::Download) {
             direct.shutdown().await;
