@@ -1,7 +1,13 @@
 # Everything a newcomer needs. Each target installs what it needs itself (tests/setup.sh), and says what it does.
 .DEFAULT_GOAL := help
-.PHONY: abuse book console help demo test chaos bench endure fuzz instructions packages setup lint clean
+.PHONY: abuse book console help demo test chaos bench endure fuzz instructions packages profile setup lint clean
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
+
+# What a release is optimized for: docs/decisions/0090. It is made once; `make profile` makes it again, and `PROFILE=` does without.
+PROFILE ?= config/image/pillion.profdata
+profiled = $(if $(PROFILE),-Cprofile-use=$(abspath $(PROFILE)))
+# A profile counts for builds with a target.
+target = $(or $(TARGET),$(shell rustc --version --verbose | sed -n 's/^host: //p'))
 
 help: ## What there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -49,12 +55,13 @@ instructions: ## Counts the instructions of the core's functions
 	@tests/setup.sh instructions
 	GUNGRAUN_RUNNER=$(CURDIR)/target/tools/bin/gungraun-runner cargo bench --locked --no-default-features --bench instructions
 
-bench: ## nginx, a plain pingora proxy, two gateways on Node and Pillion side by side
+bench = RUSTFLAGS="$$RUSTFLAGS $(profiled)" cargo bench --locked --target $(target) --bench
+bench: $(PROFILE) ## nginx, a plain pingora proxy, two gateways on Node and Pillion side by side
 	@tests/setup.sh bench
-	cargo bench --locked --bench proxies
-	cargo bench --locked --bench extension_fields
-	cargo bench --locked --bench allocations
-	cargo bench --locked --bench stored
+	$(bench) proxies
+	$(bench) extension_fields
+	$(bench) allocations
+	$(bench) stored
 
 book: ## The manual as a book, in target/book
 	@tests/setup.sh book
@@ -64,23 +71,32 @@ lint: ## Formatting, clippy, types of the console, the manual, licences of depen
 	@tests/setup.sh lint
 	npm run --silent --prefix console check
 	cargo fmt --all --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked --lib --no-default-features -- -D warnings
 	mdbook build docs
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
 	cargo deny --locked check bans licenses sources
 
+profile: ## What a release build is optimized for: builds the program so that it counts what it runs, and has it serve requests
+	@tests/setup.sh profile
+	TARGET=$(target) packaging/profile.sh config/image/pillion.profdata
+
+config/image/pillion.profdata:
+	@$(MAKE) --no-print-directory profile
+
 # TARGET=x86_64-unknown-linux-musl for a program without shared libraries: see docs/how-to/packages.md.
-packages: ## Debian package, tarball, chart, SBOM and checksums of a release build, in target/packages
+packages: $(PROFILE) ## Debian package, tarball, chart, SBOM and checksums of a release build, in target/packages
 	@tests/setup.sh packages
 	@$(MAKE) --no-print-directory console
-	RUSTFLAGS="$$RUSTFLAGS --remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo" \
-		cargo auditable build --locked --release --bin pillion --target-dir target/release-packages $(if $(TARGET),--target $(TARGET))
-	packaging/build.sh target/release-packages/$(if $(TARGET),$(TARGET)/)release/pillion target/packages
+	RUSTFLAGS="$$RUSTFLAGS $(profiled) --remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo" \
+		cargo auditable build --locked --release --bin pillion --target-dir target/release-packages --target $(target)
+	mkdir -p target/packages
+	$(if $(PROFILE),cp $(PROFILE) target/packages/pillion.profdata)
+	packaging/build.sh target/release-packages/$(target)/release/pillion target/packages
 
 setup: ## Installs what the tests need
 	@tests/setup.sh test
 
 clean: ## Removes all that was built and installed into this folder
 	cargo clean
-	rm -rf fuzz/target fuzz/corpus console/dist console/node_modules tests/engines/node_modules tests/engines/.venv demo/node_modules benches/peers/node_modules
+	rm -rf config/image/pillion.profdata fuzz/target fuzz/corpus console/dist console/node_modules tests/engines/node_modules tests/engines/.venv demo/node_modules benches/peers/node_modules

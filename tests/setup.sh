@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing for one of the Makefile's targets, and nothing that the target does not need.
-#   tests/setup.sh [book | console | demo | test | bench | fuzz | instructions | packages | lint]      (default: test)
+#   tests/setup.sh [book | console | demo | test | bench | fuzz | instructions | packages | profile | lint]      (default: test)
 # Debian packages come by apt-get; Node and Python packages and Rust's tools go into folders of this repository.
 # Says each step before it begins; does nothing twice.
 set -euo pipefail
@@ -73,7 +73,7 @@ install_python_packages() {
 }
 
 [ "$part" = console ] || check_rust
-case $part in book | console | demo | test | bench | fuzz | instructions | packages | lint) ;; *) fail "there is no part \"$part\"" ;; esac
+case $part in book | console | demo | test | bench | fuzz | instructions | packages | profile | lint) ;; *) fail "there is no part \"$part\"" ;; esac
 [ "$part" = console ] || {
   need cmake cmake
   need cc build-essential
@@ -97,6 +97,11 @@ test | bench)
   ;;
 instructions) need valgrind valgrind ;;
 console | lint) need npm npm ;;
+profile)
+  llvm=$(rustc --version --verbose | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+  # rustup's component of the same name serves as well.
+  compgen -G "$(rustc --print sysroot)/lib/rustlib/*/bin/llvm-profdata" >/dev/null || need "llvm-profdata-$llvm" "llvm-$llvm"
+  ;;
 packages)
   need npm npm
   need dpkg-shlibdeps dpkg-dev

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use pillion_test_support::engines::Engines;
+use pillion_test_support::training::train;
 use pillion_test_support::trials;
 use serde_json::Value;
 
@@ -20,6 +21,7 @@ pub const TESTS: &[super::Test] = trials![
     checksums_cover_all_packages,
     the_sbom_lists_dependencies,
     the_image_has_labels,
+    the_program_can_be_trained,
 ];
 
 fn root() -> &'static Path {
@@ -267,4 +269,9 @@ fn the_image_has_labels(_: &Engines) {
     }
     let version = format!("\nARG VERSION={VERSION}\n");
     assert!(format!("\n{image}").contains(&version), "the version of Cargo.toml is the image's default");
+}
+
+/// `packaging/profile.sh` does the same with many more, which is far too slow here.
+fn the_program_can_be_trained(_: &Engines) {
+    train(160);
 }

@@ -25,6 +25,7 @@ pub mod random_documents;
 pub mod redis;
 pub mod scripted;
 pub mod tls;
+pub mod training;
 pub mod websocket;
 pub mod yaml;
 
