@@ -5,7 +5,8 @@ export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 # What a release is optimized for: docs/decisions/0090. It is made once; `make profile` makes it again, and `PROFILE=` does without.
 PROFILE ?= config/image/pillion.profdata
-profiled = $(if $(PROFILE),-Cprofile-use=$(abspath $(PROFILE)))
+# Names of functions depend on how a program is built, so packages need one of their own.
+PACKAGES_PROFILE = $(if $(PROFILE),target/packages.profdata)
 # A profile counts for builds with a target.
 target = $(or $(TARGET),$(shell rustc --version --verbose | sed -n 's/^host: //p'))
 
@@ -55,13 +56,13 @@ instructions: ## Counts the instructions of the core's functions
 	@tests/setup.sh instructions
 	GUNGRAUN_RUNNER=$(CURDIR)/target/tools/bin/gungraun-runner cargo bench --locked --no-default-features --bench instructions
 
-bench = RUSTFLAGS="$$RUSTFLAGS $(profiled)" cargo bench --locked --target $(target) --bench
+# Measures the program that the image has.
 bench: $(PROFILE) ## nginx, a plain pingora proxy, two gateways on Node and Pillion side by side
 	@tests/setup.sh bench
-	$(bench) proxies
-	$(bench) extension_fields
-	$(bench) allocations
-	$(bench) stored
+	RUSTFLAGS="$$RUSTFLAGS $(if $(PROFILE),-Cprofile-use=$(abspath $(PROFILE)))" \
+		cargo build --locked --release --bin pillion --target-dir target/image --target $(target)
+	for bench in proxies extension_fields allocations stored; do \
+		PILLION_PROGRAM=$(CURDIR)/target/image/$(target)/release/pillion cargo bench --locked --bench $$bench || exit 1; done
 
 book: ## The manual as a book, in target/book
 	@tests/setup.sh book
@@ -77,21 +78,26 @@ lint: ## Formatting, clippy, types of the console, the manual, licences of depen
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
 	cargo deny --locked check bans licenses sources
 
-profile: ## What a release build is optimized for: builds the program so that it counts what it runs, and has it serve requests
+profile: ## What the image and benchmarks are optimized for: counts what a build runs while it serves usual requests
 	@tests/setup.sh profile
 	TARGET=$(target) packaging/profile.sh config/image/pillion.profdata
 
 config/image/pillion.profdata:
 	@$(MAKE) --no-print-directory profile
 
+target/packages.profdata:
+	@tests/setup.sh profile
+	@tests/setup.sh packages
+	TARGET=$(target) CARGO="cargo auditable" packaging/profile.sh $@
+
 # TARGET=x86_64-unknown-linux-musl for a program without shared libraries: see docs/how-to/packages.md.
-packages: $(PROFILE) ## Debian package, tarball, chart, SBOM and checksums of a release build, in target/packages
+packages: $(PACKAGES_PROFILE) ## Debian package, tarball, chart, SBOM and checksums of a release build, in target/packages
 	@tests/setup.sh packages
 	@$(MAKE) --no-print-directory console
-	RUSTFLAGS="$$RUSTFLAGS $(profiled) --remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo" \
+	RUSTFLAGS="$$RUSTFLAGS $(if $(PROFILE),-Cprofile-use=$(abspath $(PACKAGES_PROFILE))) --remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo" \
 		cargo auditable build --locked --release --bin pillion --target-dir target/release-packages --target $(target)
 	mkdir -p target/packages
-	$(if $(PROFILE),cp $(PROFILE) target/packages/pillion.profdata)
+	$(if $(PROFILE),cp $(PACKAGES_PROFILE) target/packages/pillion.profdata)
 	packaging/build.sh target/release-packages/$(target)/release/pillion target/packages
 
 setup: ## Installs what the tests need

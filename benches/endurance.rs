@@ -20,7 +20,7 @@ use pillion_test_support::client::Client;
 use pillion_test_support::process::Process;
 use pillion_test_support::{free_port, wait_for_port};
 use server::Server;
-use tools::{Fallible, Folder, GRAPHQL, line, memory_kib, metric, post, publish, send_alone};
+use tools::{Fallible, Folder, GRAPHQL, line, memory_kib, metric, post, program, publish, send_alone};
 
 /// How often each operation is done that clients must not notice.
 const TIMES: usize = 20;
@@ -65,7 +65,7 @@ impl Pillion {
         let file = folder.join("pillion.yaml");
         fs::write(&file, format!("dialect: standard\nintrospection: {{ mode: upstream }}\ndrain_delay: 1s\n{config}"))?;
         let (port, admin) = ports;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
+        let mut command = Command::new(program());
         command.arg("serve").arg(format!("--upstream=http://127.0.0.1:{}", server.port));
         command.arg("--metadata").arg(folder).arg("--config").arg(file).arg("--log-level=error");
         command.arg(format!("--listen=127.0.0.1:{port}")).arg(format!("--admin-listen=127.0.0.1:{admin}"));

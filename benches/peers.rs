@@ -11,7 +11,7 @@ use pillion_test_support::process::Process;
 use pillion_test_support::{free_port, wait_for_port};
 
 use crate::big_schema;
-use crate::tools::{Fallible, memory_kib};
+use crate::tools::{Fallible, memory_kib, program};
 
 /// The processor of what is measured, and that of everything else.
 pub const PROXY_CPU: &str = "0";
@@ -144,7 +144,7 @@ pub fn start_pillion(metadata: &Path, port: u16, upstream: &str) -> Fallible<Pro
         "--config".to_owned(),
         metadata.join("pillion.yaml").display().to_string(),
     ];
-    start_pinned(PROXY_CPU, Path::new(env!("CARGO_BIN_EXE_pillion")), &arguments)
+    start_pinned(PROXY_CPU, &program(), &arguments)
 }
 
 pub fn start_nginx(folder: &Path, name: &str, cpu: &str, http: &str) -> Fallible<Process> {

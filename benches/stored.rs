@@ -18,7 +18,7 @@ use pillion_test_support::process::Process;
 use pillion_test_support::websocket::{MODERN, Socket, ready_at, say, start};
 use pillion_test_support::{free_port, wait_for_port};
 use server::Server;
-use tools::{Fallible, Folder, GRAPHQL, median, memory_kib, metric, publish, send_alone};
+use tools::{Fallible, Folder, GRAPHQL, median, memory_kib, metric, program, publish, send_alone};
 
 /// Clients at a time while calls are accepted.
 const CLIENTS: usize = 64;
@@ -101,7 +101,7 @@ impl Pillion {
             "dialect: standard\nintrospection: { mode: upstream }\njobs: { max_concurrency: 32, max_concurrency_per_action: 32 }\n",
         )?;
         let (port, admin) = (free_port(), free_port());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
+        let mut command = Command::new(program());
         command.arg("serve").arg(format!("--upstream=http://127.0.0.1:{upstream}"));
         command.arg("--metadata").arg(folder).arg("--config").arg(config).arg("--log-level=warn");
         command.arg(format!("--listen=127.0.0.1:{port}")).arg(format!("--admin-listen=127.0.0.1:{admin}"));

@@ -12,7 +12,7 @@ use pillion_test_support::redis::Redis;
 
 use crate::server::Server;
 use crate::stores::{Database, RedisFigures, redis_figures};
-use crate::tools::{Fallible, Folder, cpu_ticks, memory_kib, metric, send_alone};
+use crate::tools::{Fallible, Folder, cpu_ticks, memory_kib, metric, program, send_alone};
 
 /// What all replicas share: configuration, upstream and handler, PostgreSQL, Redis.
 pub struct Surroundings {
@@ -125,7 +125,7 @@ impl Replicas {
 
 impl Replica {
     fn start(surroundings: &Surroundings, (port, admin): (u16, u16)) -> Fallible<Self> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
+        let mut command = Command::new(program());
         command.arg("serve").arg(format!("--upstream=http://127.0.0.1:{}", surroundings.server.port));
         command.arg("--metadata").arg(&surroundings.folder.0).arg("--config").arg(surroundings.path("pillion.yaml"));
         command.arg(format!("--listen=127.0.0.1:{port}")).arg(format!("--admin-listen=127.0.0.1:{admin}"));
