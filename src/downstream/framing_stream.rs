@@ -265,17 +265,10 @@ mod tests {
     use tokio::io::{AsyncReadExt, duplex};
 
     use super::*;
-    use crate::memory::{Bounds, Budget, MemoryOwner};
-    use crate::model::min_rate::MinRate;
+    use crate::downstream::test_connection::{deadline, share};
 
     fn stream(inner: Stream) -> StrictStream {
-        let bounds = Bounds { all: 1 << 20, client: 1 << 20, connection: 1 << 20 };
-        let metrics = crate::telemetry::metrics::Metrics::new().expect("metrics");
-        let budget = Budget::new(&metrics.buffered_bytes, &metrics.memory_rejections, bounds);
-        let minute = Duration::from_secs(60);
-        let download = MinRate { bytes_per_second: 1, grace: minute };
-        let deadline = Arc::new(ConnectionDeadline::new(minute, download, None));
-        StrictStream::new(inner, BytesMut::new(), deadline, (budget.empty(MemoryOwner::default()), 1024)).0
+        StrictStream::new(inner, BytesMut::new(), deadline(), (share(), 1024)).0
     }
 
     #[tokio::test]

@@ -423,24 +423,10 @@ async fn write_all(stream: &mut Stream, parts: [&[u8]; 3]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::memory::{Bounds, Budget, MemoryOwner};
-    use crate::model::min_rate::MinRate;
-
-    fn share() -> Share {
-        let bounds = Bounds { all: 1 << 20, client: 1 << 20, connection: 1 << 20 };
-        let metrics = crate::telemetry::metrics::Metrics::new().expect("metrics");
-        Budget::new(&metrics.buffered_bytes, &metrics.memory_rejections, bounds).empty(MemoryOwner::default())
-    }
-
-    fn deadline() -> Arc<ConnectionDeadline> {
-        let download = MinRate { bytes_per_second: 1, grace: Duration::from_secs(60) };
-        Arc::new(ConnectionDeadline::new(Duration::from_secs(60), download, None))
-    }
+    use crate::downstream::test_connection::{deadline, share};
 
     #[tokio::test]
     async fn a_request_holds_as_much_as_it_has_sent() {

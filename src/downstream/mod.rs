@@ -17,4 +17,6 @@ pub(crate) mod partial_head;
 pub(crate) mod request_head_checks;
 pub(crate) mod session;
 pub(crate) mod session_deadline;
+#[cfg(test)]
+mod test_connection;
 pub(crate) mod write_response;

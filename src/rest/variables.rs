@@ -1,6 +1,7 @@
 //! The variables of a request to a REST endpoint: from its path, its query string and its body, by the types of the
 //! operation.
 
+use apollo_compiler::Name;
 use http::Method;
 use serde_json::{Map, Value};
 
@@ -69,15 +70,15 @@ pub fn variables(endpoint: &RestEndpoint, sources: &VariableSources<'_>) -> Resu
     };
     for (name, value) in &sources.query {
         // A name that GraphQL cannot have is no variable.
-        if is_name(name) {
+        if Name::is_valid_syntax(name) {
             set(&mut given, name, text(name, value)?);
         }
     }
-    for (name, value) in sources.body.into_iter().flatten().filter(|(name, _)| is_name(name)) {
+    for (name, value) in sources.body.into_iter().flatten().filter(|(name, _)| Name::is_valid_syntax(name)) {
         declared(endpoint, name)?;
         given.insert(name.clone(), value.clone());
     }
-    for (name, value) in endpoint.path_variables().zip(&sources.path).filter(|(name, _)| is_name(name)) {
+    for (name, value) in endpoint.path_variables().zip(&sources.path).filter(|(name, _)| Name::is_valid_syntax(name)) {
         set(&mut given, name, text(name, value)?);
     }
     Ok(given)
@@ -116,10 +117,3 @@ fn read_text(variable: &EndpointVariable, text: &str) -> Result<Option<Value>, R
 
 /// Types whose values are numbers in text as well.
 const NUMBERS: [&str; 6] = ["Int", "Float", "Number", "Double", "float8", "numeric"];
-
-/// <https://spec.graphql.org/September2025/#Name>
-fn is_name(text: &str) -> bool {
-    let mut bytes = text.bytes();
-    bytes.next().is_some_and(|first| first == b'_' || first.is_ascii_alphabetic())
-        && bytes.all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
-}
