@@ -26,6 +26,9 @@ const DESCRIPTORS_FULL: f64 = 0.90;
 /// From this part on, our own idle connections are closed.
 const DESCRIPTORS_SHORT: f64 = 0.80;
 
+/// What the process has open.
+const DESCRIPTORS: &str = "/proc/self/fd";
+
 /// Looks again and again. Never returns.
 pub(crate) async fn watch(services: &Services) {
     let descriptors = services.health.load.descriptors_max;
@@ -90,7 +93,15 @@ fn statm_pages() -> Option<u64> {
 }
 
 fn open_descriptors() -> u64 {
-    fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64)
+    // Since Linux 6.2 the size of this folder is their number. To list 10,000 of them takes milliseconds, in the kernel.
+    match fs::metadata(DESCRIPTORS).map_or(0, |folder| folder.len()) {
+        0 => listed_descriptors(),
+        number => number,
+    }
+}
+
+fn listed_descriptors() -> u64 {
+    fs::read_dir(DESCRIPTORS).map_or(0, |entries| entries.count() as u64)
 }
 
 #[cfg(test)]
@@ -99,7 +110,8 @@ mod tests {
 
     #[test]
     fn usage_can_be_read() {
-        assert!(open_descriptors() > 2);
+        // Other tests open and close some at any time.
+        assert!(open_descriptors() > 2 && listed_descriptors() > 2);
         // The kernel's own figure, which needs no page size.
         let status = fs::read_to_string("/proc/self/status").expect("a status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("resident memory");
