@@ -1,9 +1,12 @@
 //! What a release build is optimized for: requests of every usual kind, many of each. `packaging/profile.sh` has a build serve them that
 //! counts which of its code runs.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use http::Request;
+use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 use tokio::net::TcpStream;
 
@@ -33,20 +36,33 @@ const MIXED: &str = "query Both { items { id name } quote(productId: 3) { total 
 const ORDER: &str = "mutation ($order: OrderInput!) { placeOrder(order: $order) { id status quote { total } } }";
 const SEARCH: &str = "query ($filter: SearchInput) { search(filter: $filter) { id title score related { id } } }";
 
+/// What tokens are signed with.
+const KEY: &str = "a key that is long enough for HS256";
+
 /// Has the program serve them all, and end in order: that is when one that counts what it runs writes its counts, to where
 /// `LLVM_PROFILE_FILE` says. `many` requests of each usual kind are sent.
 pub fn train(many: usize) {
-    let (upstream, handlers) = (upstream(), handlers());
-    let mut setup = Setup::before(upstream.port).with_shop(handlers.port).env("PILLION_AUTH_OPEN", "true");
-    if let Ok(counts) = std::env::var("LLVM_PROFILE_FILE") {
-        setup = setup.env("LLVM_PROFILE_FILE", &counts);
-    }
-    let work = Work { pillion: setup.start().wait_until_ready(), upstream, handlers, many };
-    work.usual();
-    work.large();
-    work.over_http2();
-    work.over_websockets();
-    work.pillion.whole_log("TERM");
+    let open = Work::before(many, ("X-Hasura-Role", "customer".into()), |setup| setup.env("PILLION_AUTH_OPEN", "true"));
+    open.usual();
+    open.large();
+    open.over_http2();
+    open.over_websockets();
+    open.pillion.whole_log("TERM");
+    let secret = json!({ "type": "HS256", "key": KEY }).to_string();
+    let with_tokens = Work::before(many / 4, ("Authorization", format!("Bearer {}", token())), |setup| {
+        setup.env("HASURA_GRAPHQL_ADMIN_SECRET", "an admin's").env("HASURA_GRAPHQL_JWT_SECRET", &secret)
+    });
+    with_tokens.usual();
+    with_tokens.pillion.whole_log("TERM");
+}
+
+/// Of a customer, for an hour.
+fn token() -> String {
+    let expires = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs() + 3600;
+    let claims =
+        json!({ "x-hasura-default-role": "customer", "x-hasura-allowed-roles": ["customer"], "x-hasura-user-id": "7" });
+    let claims = json!({ "exp": expires, "https://hasura.io/jwt/claims": claims });
+    jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(KEY.as_bytes())).expect("a token")
 }
 
 fn upstream() -> Scripted {
@@ -74,9 +90,20 @@ struct Work {
     upstream: Scripted,
     handlers: Scripted,
     many: usize,
+    /// The header that says who the client is.
+    identity: (&'static str, String),
 }
 
 impl Work {
+    fn before(many: usize, identity: (&'static str, String), configured: impl FnOnce(Setup) -> Setup) -> Self {
+        let (upstream, handlers) = (upstream(), handlers());
+        let mut setup = configured(Setup::before(upstream.port).with_shop(handlers.port));
+        if let Ok(counts) = std::env::var("LLVM_PROFILE_FILE") {
+            setup = setup.env("LLVM_PROFILE_FILE", &counts);
+        }
+        Self { pillion: setup.start().wait_until_ready(), upstream, handlers, many, identity }
+    }
+
     fn usual(&self) {
         let same = |document: &str, variables: serde_json::Value| {
             let body = json!({ "query": document, "variables": variables }).to_string();
@@ -110,7 +137,8 @@ impl Work {
 
     /// POSTs so many bodies, which are made of their numbers.
     fn post(&self, requests: usize, body: impl Fn(usize) -> String + Sync) {
-        let headers = [("Content-Type", "application/json"), ("X-Hasura-Role", "customer"), ("User-Agent", "training")];
+        let (name, identity) = &self.identity;
+        let headers = [("Content-Type", "application/json"), (*name, identity.as_str()), ("User-Agent", "training")];
         self.on_connections(requests, |client, number| {
             let answer = client.request("POST", "/graphql", &headers, body(number).as_bytes());
             assert!(answer.status() == 200 && !answer.text().contains("\"errors\""), "{}", answer.text());
@@ -119,7 +147,8 @@ impl Work {
 
     fn get(&self, requests: usize) {
         self.on_connections(requests, |client, _| {
-            let answer = client.request("GET", "/other?query=none", &[("Accept", "*/*")], b"");
+            let (name, identity) = &self.identity;
+            let answer = client.request("GET", "/other?query=none", &[("Accept", "*/*"), (*name, identity)], b"");
             assert_eq!(answer.status(), 200);
         });
     }
