@@ -15,6 +15,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::config::settings::Settings;
 use crate::downstream::http1_session::Http1Session;
+use crate::memory;
 use crate::model::min_rate::{Allowance, MinRate};
 
 /// The connection to the client, by protocol stack.
@@ -299,7 +300,7 @@ impl<'e> DownstreamSession<'e> {
         let begun = match &mut self.held {
             // Boxed, here and for pieces: the futures of pingora are large, and every request carries the room for one.
             Downstream::Pingora(session) => {
-                response_head(status, headers).map(|head| Some(Box::pin(session.write_response_header(head))))
+                response_head(status, headers).map(|head| Some(memory::boxed(|| session.write_response_header(head))))
             }
             Downstream::Http1(direct) => direct.write_head(status, headers).map(|()| None),
         };
@@ -332,7 +333,7 @@ impl<'e> DownstreamSession<'e> {
         let length = piece.len();
         let write = pin!(async {
             match held {
-                Downstream::Pingora(session) => Box::pin(write_piece(session, piece, end)).await,
+                Downstream::Pingora(session) => memory::boxed(|| write_piece(session, piece, end)).await,
                 Downstream::Http1(direct) => direct.write_body(&piece, end).await,
             }
         });

@@ -8,6 +8,7 @@ use http::{Method, StatusCode, header};
 
 use crate::downstream::compression::compress;
 use crate::downstream::session::DownstreamSession;
+use crate::memory;
 use crate::memory::Share;
 use crate::protocol::media_type::ResponseType;
 use crate::request::context::RequestContext;
@@ -60,7 +61,7 @@ pub(crate) async fn write(
     let mut body = if downstream.head().method == Method::HEAD { Bytes::new() } else { response.body };
     if body.len() >= manner.compressed_from {
         // Boxed: otherwise every response carries the size of this future.
-        body = Box::pin(compress(&downstream.head().headers, &mut headers, body, response.reused)).await;
+        body = memory::boxed(|| compress(&downstream.head().headers, &mut headers, body, response.reused)).await;
     }
     let (mut body, _share) = shared(body, share);
     downstream.write_head(status, headers.iter()).await?;

@@ -7,6 +7,7 @@ use crate::handler::complete::{complete, complete_cached};
 use crate::handler::failure::Attempted;
 use crate::handler::result::HandlerResult;
 use crate::handler::{before, cache, policy, retry};
+use crate::memory;
 use crate::request::response::ClientHeaders;
 
 /// Makes the call, shapes its response and has the rows fetched that belong to it.
@@ -16,7 +17,7 @@ pub(crate) async fn run(execution: &ExecutionContext<'_>, allowed: &AuthorizedCa
     }
     if allowed.action().before.is_some() {
         // Boxed: rare, and otherwise every call carries the size of this future.
-        return Box::pin(run_after_before(execution, allowed)).await;
+        return memory::boxed(|| run_after_before(execution, allowed)).await;
     }
     cached(execution, allowed).await
 }
@@ -43,7 +44,7 @@ async fn run_after_before(execution: &ExecutionContext<'_>, allowed: &Authorized
 async fn cached(execution: &ExecutionContext<'_>, allowed: &AuthorizedCall) -> HandlerResult {
     if let Some(rules) = &allowed.action().policies.cache {
         // Boxed: rare, and otherwise every call carries the size of this future.
-        return Box::pin(cache::run(execution, allowed, rules)).await;
+        return memory::boxed(|| cache::run(execution, allowed, rules)).await;
     }
     let attempted = retry::call(execution, allowed).await;
     complete(execution, allowed, attempted).await

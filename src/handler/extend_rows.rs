@@ -28,6 +28,7 @@ use crate::handler::field_values::FieldValues;
 use crate::handler::result::{HandlerCallError, HandlerCallErrorCause};
 use crate::handler::row_keys::{CallKeys, FieldKeys, Target};
 use crate::handler::{failure, field_calls};
+use crate::memory;
 use crate::model::json_value::JsonNode;
 use crate::model::response::{Location, PathSegment};
 use crate::model::types::TypeRef;
@@ -49,7 +50,7 @@ pub(crate) async fn complete_with_rows(
         return completed;
     }
     // Boxed: rare, and otherwise every call carries the size of this future.
-    let found = Box::pin(rows_of_relationships(execution, &wanted, 0)).await;
+    let found = memory::boxed(|| rows_of_relationships(execution, &wanted, 0)).await;
     complete_value(&rules, ty, value, selected, &mut FoundRows { wanted: &wanted, found: &found })
 }
 
@@ -117,7 +118,7 @@ pub(crate) fn extend<'f>(
     round: usize,
 ) -> BoxFuture<'f, Extended> {
     // Boxed: rounds follow upon rounds.
-    Box::pin(extend_once(execution, extensions, pieces, round))
+    memory::boxed(|| extend_once(execution, extensions, pieces, round))
 }
 
 async fn extend_once(
@@ -155,7 +156,7 @@ fn fetch_values<'f, 'e>(
     field: &'f AuthorizedField,
     call: &'f CallKeys,
 ) -> BoxFuture<'f, FieldValues<'e>> {
-    Box::pin(field_calls::fetch(execution, field, &call.keys))
+    memory::boxed(|| field_calls::fetch(execution, field, &call.keys))
 }
 
 fn count_rows(execution: &ExecutionContext<'_>, extensions: &AuthorizedExtensions, keys: &FieldKeys) {
@@ -270,7 +271,7 @@ impl<'v, 'e> Completions<'v, 'e> {
         let mut wanted = RowKeys::default();
         self.complete_with(execution, &mut wanted).await;
         if wanted.is_needed() {
-            let found = Box::pin(rows_of_relationships(execution, &wanted, round + 1)).await;
+            let found = memory::boxed(|| rows_of_relationships(execution, &wanted, round + 1)).await;
             self.complete_with(execution, &mut FoundRows { wanted: &wanted, found: &found }).await;
         }
         self

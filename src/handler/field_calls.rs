@@ -9,6 +9,7 @@ use crate::handler::call_inputs::CallInputs;
 use crate::handler::field_values::FieldValues;
 use crate::handler::joined_calls::JoinedCall;
 use crate::handler::{before, cached_values};
+use crate::memory;
 use crate::model::extension_field::KeyList;
 
 /// Bytes of a key's place in lists while it is fetched.
@@ -30,7 +31,7 @@ pub(crate) async fn fetch<'e>(
     let mut ended = |call: JoinedCall| call.record(execution);
     // Boxed: rare, and otherwise every field carries the size of this future.
     let clearances = match field.action().before.is_some() {
-        true => Box::pin(clearances(execution, field, keys)).await,
+        true => memory::boxed(|| clearances(execution, field, keys)).await,
         false => Vec::new(),
     };
     let inputs = CallInputs::Rows { field, keys, clearances: &clearances };

@@ -8,6 +8,7 @@ use crate::execution::authorize::AuthorizedCall;
 use crate::execution::context::ExecutionContext;
 use crate::handler::{exchange, failure};
 use crate::handler_client::exchange::HandlerHttpResponse;
+use crate::memory;
 use crate::model::action::Action;
 use crate::model::error_kind::ErrorKind;
 use crate::model::label::Label;
@@ -34,7 +35,7 @@ pub(crate) async fn check_rate_limit(
         let counted = match &execution.services.traffic.redis {
             None => limiter.count(who),
             // Boxed: otherwise every call carries the size of this future.
-            Some(shared) => match Box::pin(limiter.count_shared(shared, &action.name, who)).await {
+            Some(shared) => match memory::boxed(|| limiter.count_shared(shared, &action.name, who)).await {
                 Ok(counted) => counted,
                 Err(_) => store_unavailable(execution, allowed)?,
             },

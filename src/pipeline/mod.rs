@@ -18,6 +18,7 @@ use crate::fetch::upstream_operation;
 use crate::fetch::upstream_operation::Sender;
 use crate::graphql::document::DocumentError;
 use crate::graphql::plan::{Plan, UpstreamOperation};
+use crate::memory;
 use crate::model::action::OperationKind;
 use crate::model::json::RawObject;
 use crate::model::replay::Replay;
@@ -163,7 +164,7 @@ async fn run(
     let operation = operation(context, prepared, request)?;
     let mut introspected = None;
     if operation.concern.introspection {
-        introspected = Box::pin(introspect(services, snapshot, context, session)).await;
+        introspected = memory::boxed(|| introspect(services, snapshot, context, session)).await;
         times.introspect = ended(&mut clock, "introspect", &phases.introspect);
         if introspected.is_none() && !prepared.concern.action && !operation.concern.extension {
             return Ok(Execution::DelegateToUpstream);
@@ -173,7 +174,7 @@ async fn run(
     let mut extended = None;
     if operation.concern.extension {
         // Boxed: rare, and otherwise every request carries the size of this future.
-        let known = Box::pin(extension_schema::of_caller(services, snapshot, context, session, merged)).await?;
+        let known = memory::boxed(|| extension_schema::of_caller(services, snapshot, context, session, merged)).await?;
         times.introspect = ended(&mut clock, "introspect", &phases.introspect);
         extended = Some(known);
     }

@@ -15,6 +15,7 @@ use crate::handler::grouped_calls::CallGroup;
 use crate::handler::result::HandlerResult;
 use crate::handler::{before, call, grouped_calls};
 use crate::job_runner::enqueue;
+use crate::memory;
 use crate::model::action::OperationKind;
 use crate::model::error_kind::{ErrorKind, Reason};
 use crate::model::response::Dialect;
@@ -30,20 +31,21 @@ pub(crate) async fn run(execution: &ExecutionContext<'_>, allowed: &AuthorizedCa
     }
     if allowed.calls.iter().any(AuthorizedCall::needs_clearance) {
         // Boxed: rare, and otherwise every request carries the size of this future.
-        return Box::pin(run_after_before(execution, allowed)).await;
+        return memory::boxed(|| run_after_before(execution, allowed)).await;
     }
     let groups = grouped_calls::groups(&execution.plan.calls);
     if !groups.is_empty() {
         // Boxed: rare, and otherwise every request carries the size of this future.
-        return Box::pin(run_with_groups(execution, allowed, &groups)).await;
+        return memory::boxed(|| run_with_groups(execution, allowed, &groups)).await;
     }
     match execution.plan.steps.as_slice() {
         // Most documents have one or two steps; these futures are large, and here they stay where they are.
         [only] => vec![(*only, run_step(execution, allowed.steps(), *only).await)],
         [one, other] => {
             let allowed = allowed.steps();
-            let (first, second) = (run_step(execution, allowed, *one), run_step(execution, allowed, *other));
-            let (first, second) = join(pin!(first), pin!(second)).await;
+            let first = pin!(run_step(execution, allowed, *one));
+            let second = pin!(run_step(execution, allowed, *other));
+            let (first, second) = join(first, second).await;
             vec![(*one, first), (*other, second)]
         }
         steps => {
@@ -131,7 +133,7 @@ async fn run_step(execution: &ExecutionContext<'_>, allowed: StepInputs<'_>, ste
     let outcome = match step {
         PlanStep::Upstream(index) => StepOutcome::Part(match execution.plan.parts.get(index) {
             // Boxed: rare, and otherwise every step carries the size of this future.
-            Some(part) if !part.edits.is_empty() => Box::pin(fetch_extended(execution, part)).await,
+            Some(part) if !part.edits.is_empty() => memory::boxed(|| fetch_extended(execution, part)).await,
             Some(part) => PartResult::plain(upstream_operation::fetch(execution, part).await),
             None => {
                 let error = UpstreamError::Broken(Reason::new(ErrorKind::Internal, "a step has no operation"));
@@ -143,14 +145,14 @@ async fn run_step(execution: &ExecutionContext<'_>, allowed: StepInputs<'_>, ste
             StepOutcome::Call(match (allowed.calls.get(index), kind) {
                 (Some(call), Some(ActionMode::Now)) => call::run(execution, call).await,
                 // In boxes of their own: every step carries the room for what its future may become.
-                (Some(call), Some(ActionMode::Later)) => Box::pin(enqueue::enqueue(execution, call)).await,
-                (Some(call), Some(ActionMode::Result)) => Box::pin(enqueue::result(execution, call)).await,
+                (Some(call), Some(ActionMode::Later)) => memory::boxed(|| enqueue::enqueue(execution, call)).await,
+                (Some(call), Some(ActionMode::Result)) => memory::boxed(|| enqueue::result(execution, call)).await,
                 _ => HandlerResult::not_made(),
             })
         }
         PlanStep::Introspection(index) => StepOutcome::Introspection(match allowed.introspections.get(index) {
             // Boxed: rare, and otherwise every step carries the size of this future.
-            Some(introspection) => Box::pin(introspection::run(execution, introspection)).await,
+            Some(introspection) => memory::boxed(|| introspection::run(execution, introspection)).await,
             None => Ok("null".into()),
         }),
     };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::graphql::plan::Plan;
+use crate::memory;
 use crate::model::action::{Action, OperationKind};
 use crate::model::json::RawObject;
 use crate::model::label::Label;
@@ -61,7 +62,7 @@ pub(crate) async fn validate(subject: &ValidationContext<'_>, asked: Option<&Mer
         (Some(merged), _) => subject.by(merged).map(|()| ValidationOutcome::Valid),
         (None, Some(known)) if subject.by(known).is_ok() => Ok(ValidationOutcome::Valid),
         // Boxed: rare, and otherwise every request carries the size of this future.
-        _ => Box::pin(subject.by_fresh_schema(known)).await,
+        _ => memory::boxed(|| subject.by_fresh_schema(known)).await,
     };
     let label = outcome.as_ref().map_or(ValidationOutcome::Invalid, |label| *label).label();
     subject.services.metrics.upstream_validations.with_label_values(&[label]).inc();

@@ -6,6 +6,7 @@ use crate::downstream::body::BodyError;
 use crate::downstream::session::DownstreamSession;
 use crate::execution::prepared_request;
 use crate::execution::prepared_request::{Execution, PreparedRequest, Route};
+use crate::memory;
 use crate::memory::Share;
 use crate::model::response::RequestError;
 use crate::pipeline::trusted_documents;
@@ -64,7 +65,7 @@ pub(crate) async fn serve_post(
             return Box::pin(serve_other_content_type(gateway, snapshot, downstream, ctx, body, share)).await;
         }
         GraphqlBody::Large(large) => {
-            return Box::pin(serve_large(gateway, snapshot, downstream, ctx, large, &share)).await;
+            return memory::boxed(|| serve_large(gateway, snapshot, downstream, ctx, large, &share)).await;
         }
     };
     let next = execute_post(gateway, snapshot, downstream, ctx, &body).await;
@@ -83,7 +84,7 @@ pub(crate) async fn serve_post(
         PostOutcome::Send(context, response) => send(gateway, downstream, ctx, &context, response, share).await,
         PostOutcome::Stream(context, operation) => {
             let stream = sse::EventStream { snapshot, context: &context, operation, share };
-            Box::pin(sse::serve(gateway, downstream, ctx, stream)).await
+            memory::boxed(|| sse::serve(gateway, downstream, ctx, stream)).await
         }
         PostOutcome::Gone(context) => client_disconnect::log_disconnect(gateway, ctx, &context),
     }
@@ -112,12 +113,12 @@ async fn execute_post(
         }
         Ok(Body::Batch(elements)) => {
             let context = Box::new(read_context(gateway, downstream, ctx));
-            let batch = Box::pin(route_batch(gateway, snapshot, body.text(), elements)).await;
+            let batch = memory::boxed(|| route_batch(gateway, snapshot, body.text(), elements)).await;
             if !batch.iter().any(|(_, verdict)| must_be_executed(verdict)) {
                 return rewritten(&batch).map_or(PostOutcome::Pass, PostOutcome::PassWithText);
             }
             let elements = BatchContext { snapshot, context: &context, batch: &batch };
-            match Box::pin(execute_batch_while_connected(gateway, downstream, &elements)).await {
+            match memory::boxed(|| execute_batch_while_connected(gateway, downstream, &elements)).await {
                 None => PostOutcome::Gone(context),
                 Some(response) => PostOutcome::Send(context, response),
             }
@@ -161,7 +162,7 @@ async fn execute_one(
     }
     let work = ExecuteRequest { snapshot, context: &context, prepared_request: &prepared_request };
     // In a box of its own: most requests pass, and with many at one time their futures are what takes memory.
-    match Box::pin(execute_while_connected(gateway, downstream, &work)).await {
+    match memory::boxed(|| execute_while_connected(gateway, downstream, &work)).await {
         None => PostOutcome::Gone(context),
         Some(Execution::Response(response)) => PostOutcome::Send(context, response),
         Some(Execution::DelegateToUpstream) => pass(),

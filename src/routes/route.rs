@@ -9,6 +9,7 @@ use crate::downstream::admission::shed;
 use crate::downstream::client_address::ClientAddress;
 use crate::downstream::request_head_checks;
 use crate::downstream::session::DownstreamSession;
+use crate::memory;
 use crate::memory::{MemoryOwner, NoRoom, Share};
 use crate::model::response::RequestError;
 use crate::protocol::hop_by_hop;
@@ -72,7 +73,7 @@ async fn decide(
         return Box::pin(job_completion::serve(gateway, downstream, ctx, &share)).await;
     }
     if rest_endpoint::matches(gateway, downstream) {
-        return Box::pin(rest_endpoint::serve(gateway, downstream, ctx, share)).await;
+        return memory::boxed(|| rest_endpoint::serve(gateway, downstream, ctx, share)).await;
     }
     if rest_openapi::matches(gateway, downstream) {
         return Box::pin(rest_openapi::serve(gateway, downstream, ctx, share)).await;
@@ -94,7 +95,7 @@ async fn decide(
     }
     match downstream.head().method {
         Method::POST => serve_post(gateway, &snapshot, downstream, ctx, share).await,
-        Method::GET => Box::pin(serve_get(gateway, &snapshot, downstream, ctx, share)).await,
+        Method::GET => memory::boxed(|| serve_get(gateway, &snapshot, downstream, ctx, share)).await,
         _ => Ok(false),
     }
 }

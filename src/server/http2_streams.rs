@@ -1,9 +1,9 @@
 //! Connections of HTTP/2: each stream is served by a task of its own, the usual request without pingora's proxy.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
@@ -16,6 +16,7 @@ use pingora::{Error, ErrorType};
 use crate::downstream::connection_deadline::ConnectionDeadline;
 use crate::downstream::http2_stream_timeout;
 use crate::downstream::session::{DownstreamSession, DownstreamTimeouts, TooSlow};
+use crate::memory;
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::route::route;
 
@@ -81,25 +82,31 @@ async fn respond_to_failure(session: &mut ServerSession, error: &Error) {
     let _ = session.respond_error_with_body(status, Bytes::new()).await;
 }
 
-#[async_trait]
+// Without the macro `async_trait`, which would copy the futures of streams into their boxes.
 impl HttpServerApp for Http2Streams {
-    async fn process_new_http(
-        self: &Arc<Self>,
+    fn process_new_http<'s, 'w, 'f>(
+        self: &'s Arc<Self>,
         mut session: ServerSession,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        self.deadline.head_was_read();
-        if self.is_usual(&session) && self.serve(&mut session).await {
-            return None;
-        }
-        if session.is_body_done() {
-            return self.proxy.process_new_http(session, shutdown).await;
-        }
-        let served = http2_stream_timeout::watched(self.proxy.process_new_http(session, shutdown)).await;
-        if served.is_none() {
-            self.gateway.services.metrics.slow_clients.with_label_values(&[TooSlow::Upload.label()]).inc();
-        }
-        served.flatten()
+        shutdown: &'w ShutdownWatch,
+    ) -> Pin<Box<dyn Future<Output = Option<ReusedHttpStream>> + Send + 'f>>
+    where
+        's: 'f,
+        'w: 'f,
+    {
+        memory::boxed(|| async move {
+            self.deadline.head_was_read();
+            if self.is_usual(&session) && self.serve(&mut session).await {
+                return None;
+            }
+            if session.is_body_done() {
+                return self.proxy.process_new_http(session, shutdown).await;
+            }
+            let served = http2_stream_timeout::watched(self.proxy.process_new_http(session, shutdown)).await;
+            if served.is_none() {
+                self.gateway.services.metrics.slow_clients.with_label_values(&[TooSlow::Upload.label()]).inc();
+            }
+            served.flatten()
+        })
     }
 
     fn h2_options(&self) -> Option<H2Options> {
@@ -116,7 +123,10 @@ impl HttpServerApp for Http2Streams {
         self.proxy.server_options()
     }
 
-    async fn http_cleanup(&self) {
-        self.proxy.http_cleanup().await;
+    fn http_cleanup<'s, 'f>(&'s self) -> Pin<Box<dyn Future<Output = ()> + Send + 'f>>
+    where
+        's: 'f,
+    {
+        self.proxy.http_cleanup()
     }
 }
