@@ -248,7 +248,13 @@ impl<'e> DownstreamSession<'e> {
     /// When the client has disconnected.
     pub(crate) async fn write_continue(&mut self) -> pingora::Result<()> {
         match &mut self.held {
-            Downstream::Pingora(session) => session.write_continue_response().await,
+            Downstream::Pingora(session) => {
+                // To pingora this were a response before the end of the body, which ends the connection.
+                session.set_close_on_response_before_downstream_finish(false);
+                let written = session.write_continue_response().await;
+                session.set_close_on_response_before_downstream_finish(true);
+                written
+            }
             // A request that expects it is not of the usual kind.
             Downstream::Http1(_) => Ok(()),
         }

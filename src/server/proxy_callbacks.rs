@@ -137,6 +137,8 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut RequestState,
     ) -> pingora::Result<()> {
+        // A final response before the end of the body ends the connection. To pingora 100 Continue is one.
+        session.set_close_on_response_before_downstream_finish(!response.status.is_informational());
         let configured = self.services.configured();
         let cors = &configured.settings.cors;
         if !cors.completes_upstream || response.status.is_informational() {

@@ -10,6 +10,7 @@ use pillion_test_support::{gzip, trials};
 
 pub const TESTS: &[super::Test] = trials![
     bodies_of_every_size,
+    a_connection_goes_on_after_100_continue,
     responses_stream,
     every_method_and_path,
     compressed_bodies_are_scanned,
@@ -71,6 +72,21 @@ fn bodies_of_every_size(_: &Engines) {
         assert!(seen.iter().all(|seen| digest(&seen.body)), "{length}: the upstream saw something else");
     }
     pillion.wait_until_nothing_is_held();
+}
+
+/// A client that waits for leave to send its body has its connection for later requests all the same.
+fn a_connection_goes_on_after_100_continue(_: &Engines) {
+    let (engine, _handlers, pillion) = stage();
+    engine.on_path(Scripted::OTHERWISE, Reply::json("{}"));
+    let mut client = pillion.client();
+    for path in ["/graphql", "/other", "/graphql"] {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n");
+        client.send(format!("{head}Expect: 100-continue\r\nContent-Length: 17\r\n\r\n").as_bytes());
+        assert_eq!(client.read_response().expect("leave to go on").status(), 100, "{path}");
+        client.send(br#"{"query":"{ a }"}"#);
+        let response = client.read_response().expect("a response");
+        assert_eq!((response.status(), response.header("connection")), (200, Some("keep-alive")), "{path}");
+    }
 }
 
 fn responses_stream(_: &Engines) {
