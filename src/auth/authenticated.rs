@@ -1,6 +1,6 @@
 //! The result of authentication: a session, and what the auth hook adds to the response.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::header::HeaderValue;
 
@@ -21,6 +21,13 @@ impl Authenticated {
     /// Has their token expired?
     #[must_use]
     pub fn has_expired(&self) -> bool {
-        self.expires.is_some_and(|end| end <= SystemTime::now())
+        self.valid_for().is_some_and(|left| left.is_zero())
+    }
+
+    /// For how long their token is still valid, if it expires at all.
+    #[must_use]
+    pub fn valid_for(&self) -> Option<Duration> {
+        let end = self.expires?;
+        Some(end.duration_since(SystemTime::now()).unwrap_or_default())
     }
 }

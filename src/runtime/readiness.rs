@@ -46,6 +46,7 @@ pub(crate) struct Unready {
 /// Readiness. It is false until the first successful health check of the upstream.
 pub(crate) struct Readiness {
     draining: AtomicBool,
+    drained: Notify,
     has_looked: AtomicBool,
     upstream: RwLock<Result<(), Unready>>,
 }
@@ -54,6 +55,7 @@ impl Default for Readiness {
     fn default() -> Self {
         Self {
             draining: AtomicBool::new(false),
+            drained: Notify::new(),
             has_looked: AtomicBool::new(false),
             upstream: RwLock::new(Err(Unready {
                 message: "the upstream has not responded yet".into(),
@@ -66,13 +68,23 @@ impl Default for Readiness {
 impl Readiness {
     /// From now on nothing new is wanted.
     pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.store(true, Ordering::Release);
+        self.drained.notify_waiters();
+    }
+
+    /// Waits for the end to be near.
+    pub(crate) async fn wait_for_drain(&self) {
+        // Wakes for what happens from here on.
+        let drained = self.drained.notified();
+        if !self.is_draining() {
+            drained.await;
+        }
     }
 
     /// Is the end near?
     #[must_use]
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.load(Ordering::Acquire)
     }
 
     /// Records whether the upstream responds.

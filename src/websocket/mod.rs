@@ -9,6 +9,7 @@ mod metered;
 mod operation;
 mod queue;
 pub(crate) mod session;
+mod session_times;
 mod upstream_reader;
 mod upstream_routes;
 mod upstream_socket;

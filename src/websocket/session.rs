@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -36,6 +37,7 @@ use crate::websocket::event::{Event, OperationEvents, OperationKey, OwnMessage};
 use crate::websocket::metered::Metered;
 use crate::websocket::operation::{Operation, Runner};
 use crate::websocket::queue::{Queued, Receiver, Sender, queue};
+use crate::websocket::session_times::{Overdue, SessionTimes, Terms};
 use crate::websocket::upstream_reader::UpstreamReader;
 use crate::websocket::upstream_routes::{UpstreamMessage, UpstreamRoutes};
 use crate::websocket::upstream_socket::{
@@ -43,9 +45,9 @@ use crate::websocket::upstream_socket::{
 };
 use crate::websocket::{
     ALREADY_EXISTS, BAD_INIT, BAD_REQUEST, Close, EVENTS_MAX, FAREWELL, FORBIDDEN, GOING_AWAY, INIT_COPIES,
-    INIT_TIMEOUT, INIT_TOO_LATE, KEEP_ALIVE, LAST_WORDS, NO_UTF8, OPERATION_BYTES, OPERATIONS_MAX, PINGS_MAX,
-    READ_BUFFER_BYTES, RESTARTING, SEND_TIMEOUT, TOO_LARGE, TOO_MANY_INITS, TOO_MANY_PINGS, TRY_AGAIN, UNAUTHORIZED,
-    UPSTREAM_INIT_TIMEOUT, UPSTREAM_LOST, UPSTREAM_UNAVAILABLE, completed_events, headers, upstream_socket,
+    INIT_TOO_LATE, LAST_WORDS, NO_UTF8, OPERATION_BYTES, OPERATIONS_MAX, PINGS_MAX, READ_BUFFER_BYTES, RESTARTING,
+    SEND_TIMEOUT, TOO_LARGE, TOO_MANY_INITS, TOO_MANY_PINGS, TRY_AGAIN, UNAUTHORIZED, UPSTREAM_INIT_TIMEOUT,
+    UPSTREAM_LOST, UPSTREAM_UNAVAILABLE, completed_events, headers, upstream_socket,
 };
 
 /// The client that opened the WebSocket.
@@ -95,14 +97,12 @@ struct WebSocketSession<S> {
     upstream: Option<UpstreamEnd>,
     /// Where messages of the upstream go that are completed.
     routes: Arc<UpstreamRoutes>,
-    last_heard: Instant,
+    times: SessionTimes,
     pings: (Instant, usize),
     /// Operations and sockets to the upstream so far.
     numbers: u64,
     /// How the client has closed the connection.
     closed: Option<Close>,
-    /// When it is closed, once the process ends.
-    leaves: Option<Instant>,
 }
 
 /// Why the session is over.
@@ -142,11 +142,10 @@ where
         introduced: None,
         upstream: None,
         routes: UpstreamRoutes::new(),
-        last_heard: Instant::now(),
+        times: SessionTimes::new(Instant::now()),
         pings: (Instant::now(), 0),
         numbers: 0,
         closed: None,
-        leaves: None,
     };
     let end = session.go_on(&mut stream, told).await;
     let frame = match end {
@@ -166,60 +165,79 @@ where
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
     async fn go_on(&mut self, stream: &mut SplitStream<WebSocketStream<S>>, mut told: Receiver<Event>) -> Going {
-        let opened = Instant::now();
-        let mut tick = tokio::time::interval(Duration::from_secs(1));
-        let mut kept_alive = Instant::now();
-        let keep_alive = KEEP_ALIVE.min(self.services.configured().settings.websocket_idle_timeout / 3);
+        let services = Arc::clone(&self.services);
+        let mut drained = pin!(services.health.readiness.wait_for_drain().fuse());
+        let mut alarm = pin!(tokio::time::sleep(Duration::ZERO));
         loop {
             tokio::select! {
                 message = stream.next() => {
+                    let was_introduced = self.introduced.is_some();
                     self.on_message(message).await?;
                     self.received.shrink_to(0);
+                    if self.introduced.is_some() != was_introduced {
+                        alarm.as_mut().reset(tokio::time::Instant::now());
+                    }
                 }
                 Some((queued, _share)) = told.recv() => match queued {
                     Queued::Event(event) => self.tell(event).await?,
                     Queued::NoRoom => return Err(End::Close(TRY_AGAIN)),
                 },
-                _ = tick.tick() => {
-                    self.check(opened)?;
-                    if self.introduced.is_some() && kept_alive.elapsed() >= keep_alive {
-                        kept_alive = Instant::now();
-                        self.send_text(self.visitor.vocabulary.keep_alive()).await?;
-                        self.send(Message::Ping(Vec::new().into())).await?;
-                    }
+                () = &mut drained => {
+                    self.times.leave_at(self.time_to_leave());
+                    alarm.as_mut().reset(tokio::time::Instant::now());
+                }
+                () = &mut alarm => {
+                    let next = self.do_what_is_due().await?;
+                    alarm.as_mut().reset(next.into());
                 }
             }
         }
     }
 
-    /// Ends the session on shutdown or a timeout.
-    fn check(&mut self, opened: Instant) -> Going {
-        if self.services.health.readiness.is_draining() && self.is_time_to_go() {
-            let is_hasura = self.services.snapshot.load().catalog.dialect == Dialect::Hasura;
-            return Err(End::Close(if is_hasura { RESTARTING } else { GOING_AWAY }));
-        }
-        if self.introduced.is_none() && opened.elapsed() >= INIT_TIMEOUT {
-            return Err(End::Close(INIT_TOO_LATE));
-        }
-        if self.last_heard.elapsed() >= self.services.configured().settings.websocket_idle_timeout {
-            return Err(End::Gone);
-        }
+    /// Ends the session on shutdown or a timeout, and keeps it alive. The time to do so again.
+    async fn do_what_is_due(&mut self) -> Result<Instant, End> {
         let session = self.introduced.as_ref().and_then(|known| known.authenticated.as_ref()?.as_ref().ok());
-        if session.is_some_and(Authenticated::has_expired) {
-            return Err(End::Close(FORBIDDEN));
+        let terms = Terms {
+            is_introduced: self.introduced.is_some(),
+            idle_timeout: self.services.configured().settings.websocket_idle_timeout,
+            token: session.and_then(Authenticated::valid_for),
+        };
+        let now = Instant::now();
+        match self.times.overdue(now, &terms) {
+            Some(Overdue::Leaving) => {
+                let is_hasura = self.services.snapshot.load().catalog.dialect == Dialect::Hasura;
+                return Err(End::Close(if is_hasura { RESTARTING } else { GOING_AWAY }));
+            }
+            Some(Overdue::Introduction) => return Err(End::Close(INIT_TOO_LATE)),
+            Some(Overdue::Message) => return Err(End::Gone),
+            Some(Overdue::Token) => return Err(End::Close(FORBIDDEN)),
+            None => {}
         }
-        Ok(())
+        if self.times.keeps_alive(now, &terms) {
+            self.keep_alive().await?;
+        }
+        Ok(self.times.next(now, &terms))
     }
 
     /// Some sockets are closed at once, others later, within half of the time that there is.
-    fn is_time_to_go(&mut self) -> bool {
+    fn time_to_leave(&self) -> Instant {
         let services = &self.services;
-        let leaves = self.leaves.get_or_insert_with(|| {
-            let sockets = u32::try_from(services.metrics.requests_in_flight.get()).unwrap_or_default();
-            let all = FAREWELL.saturating_mul(sockets).min(services.configured().settings.shutdown_timeout / 2);
-            Instant::now() + all.mul_f64(f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX))
-        });
-        *leaves <= Instant::now()
+        let sockets = u32::try_from(services.metrics.requests_in_flight.get()).unwrap_or_default();
+        let all = FAREWELL.saturating_mul(sockets).min(services.configured().settings.shutdown_timeout / 2);
+        Instant::now() + all.mul_f64(f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX))
+    }
+
+    /// In the words of the sub-protocol, and of WebSockets: clients respond to one or the other. Both leave together.
+    async fn keep_alive(&mut self) -> Going {
+        let words = Message::text(self.visitor.vocabulary.keep_alive());
+        let both = async {
+            self.sink.feed(words).await?;
+            self.sink.send(Message::Ping(Vec::new().into())).await
+        };
+        match tokio::time::timeout(SEND_TIMEOUT, both).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(End::Gone),
+        }
     }
 
     async fn close(&mut self, frame: Option<CloseFrame>) -> Result<(), Error> {
@@ -241,7 +259,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
     }
 
     async fn on_message(&mut self, message: Option<Result<Message, Error>>) -> Going {
-        self.last_heard = Instant::now();
+        self.times.heard(Instant::now());
         match message {
             Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => match text_of(message) {
                 Some(text) => self.handle_message(&text).await,
