@@ -7,6 +7,7 @@ use pillion_test_support::client::Client;
 use pillion_test_support::engines::Engines;
 use pillion_test_support::pillion::{Pillion, Setup};
 use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::{free_port, trials, wait_until};
 
 pub const TESTS: &[super::Test] = trials![
@@ -221,7 +222,7 @@ fn access_to_the_admin_listener(engines: &Engines) {
     let named = setup().env("PILLION_ADMIN_ALLOWED_HOSTS", "pillion.internal,api.example").start().wait_until_ready();
     assert_eq!(Client::connect(named.admin).request("GET", "/metrics", &[], b"").status(), 200);
     // With a token, also on loopback; it can be exchanged while it runs.
-    let file = std::env::temp_dir().join(format!("pillion-e2e-admin-token-{}", std::process::id()));
+    let file = temp_folder().join("admin-token");
     std::fs::write(&file, "t0ken-one\n").expect("a file");
     let pillion = setup().env("PILLION_ADMIN_TOKEN_FILE", &file.display().to_string());
     let pillion = pillion.env("PILLION_RELOAD_WATCH_FILES", "false").start().wait_until_ready();
@@ -308,7 +309,7 @@ fn the_metrics_listener_is_read_only(engines: &Engines) {
 fn the_health_command_reads_the_configuration_of_the_server(engines: &Engines) {
     let pillion = Setup::before(engines.postgraphile).with_shop(1).env("PILLION_ADMIN_TOKEN", "t0ken").start();
     let pillion = pillion.wait_until_ready();
-    let file = std::env::temp_dir().join(format!("pillion-e2e-health-{}.yaml", std::process::id()));
+    let file = temp_folder().join("health.yaml");
     let health = |config: &str, arguments: &[&str]| {
         std::fs::write(&file, config).expect("a file");
         let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));

@@ -7,6 +7,7 @@ use pillion_test_support::client::Client;
 use pillion_test_support::engines::Engines;
 use pillion_test_support::pillion::{Pillion, Setup};
 use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::{trials, wait_until};
 use serde_json::json;
 
@@ -73,7 +74,7 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("pillion-e2e-locks-{name}-{}", std::process::id()));
+        let folder = temp_folder().join(format!("locks-{name}"));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).expect("a folder");
         Self(folder)

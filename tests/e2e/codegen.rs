@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use pillion_test_support::engines::{Engines, RealHandlers};
 use pillion_test_support::pillion::{Pillion, Setup};
 use pillion_test_support::process::Process;
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::{fixtures, free_port, trials, wait_for_port, wait_until};
 use serde_json::{Value, json};
 
@@ -43,7 +44,7 @@ const SECRETS: [(&str, &str); 2] = [("CLASS_SECRET", "between us"), ("FUNC_SECRE
 fn codegen(metadata: &Path, config: &str, more: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
     command.arg("codegen").args(more).arg("--metadata").arg(metadata);
-    let file = std::env::temp_dir().join(format!("pillion-codegen-{}-{}.yaml", std::process::id(), free_port()));
+    let file = temp_folder().join(format!("codegen-{}.yaml", free_port()));
     fs::write(&file, if config.is_empty() { "{}" } else { config }).expect("a file");
     let output = command.arg("--config").arg(&file).env_clear().stdin(Stdio::null()).output().expect("pillion runs");
     fs::remove_file(file).expect("the file");

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use pillion_test_support::engines::Engines;
 use pillion_test_support::pillion::Setup;
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::{free_port, repository, trials};
 use serde_json::Value;
 
@@ -31,8 +32,7 @@ fn run(upstream: u16, kind: &str, token: &str) {
         eprintln!("skipped: {reason}");
         return;
     }
-    let folder =
-        std::env::temp_dir().join(format!("pillion-e2e-browser-{}-{kind}-{}", std::process::id(), free_port()));
+    let folder = temp_folder().join(format!("browser-{kind}-{}", free_port()));
     let handlers = free_port();
     let mut setup: Setup = super::console_api::setup(upstream, handlers, &folder);
     if !token.is_empty() {

@@ -10,6 +10,7 @@ use pillion_test_support::engines::Engines;
 use pillion_test_support::message::Message;
 use pillion_test_support::pillion::{Pillion, Setup};
 use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::{free_port, repository, trials, wait_until, yaml};
 use serde_json::{Value, json};
 
@@ -67,7 +68,7 @@ pub fn setup(upstream: u16, handlers: u16, folder: &Path) -> Setup {
 
 impl Console {
     fn before(upstream: u16, more: impl FnOnce(Setup) -> Setup) -> Self {
-        let folder = std::env::temp_dir().join(format!("pillion-e2e-console-{}-{}", std::process::id(), free_port()));
+        let folder = temp_folder().join(format!("console-{}", free_port()));
         let handlers = Scripted::start();
         handlers.on_path("/offer", Reply::json(r#"{"total":12.5,"note":null}"#));
         let pillion = more(setup(upstream, handlers.port, &folder)).start().wait_until_ready();

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use pillion_test_support::engines::Engines;
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::trials;
 
 use super::harness::manifests::{
@@ -105,7 +106,7 @@ fn the_manifests_need_a_credential(engines: &Engines) {
 /// The program runs where nothing is but what the image holds.
 fn the_image_is_complete(_: &Engines) {
     run(tool("hadolint"), &["Dockerfile"]);
-    let folder = std::env::temp_dir().join(format!("pillion-e2e-image-{}", std::process::id()));
+    let folder = temp_folder().join("image");
     let place = folder.display().to_string();
     let said = run("config/image/collect.sh", &[env!("CARGO_BIN_EXE_pillion"), &place]);
     let libraries: BTreeSet<&str> =

@@ -12,6 +12,7 @@ use pillion_test_support::engines::Engines;
 use pillion_test_support::pillion::{Pillion, Setup};
 use pillion_test_support::process::Process;
 use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::websocket::{MODERN, ready, say, start};
 use pillion_test_support::{free_port, trials, wait_for_port, yaml};
 use serde_json::{Value, json};
@@ -42,7 +43,7 @@ struct Prometheus {
 
 impl Prometheus {
     fn start(target: u16) -> Self {
-        let folder = std::env::temp_dir().join(format!("pillion-e2e-prometheus-{}", std::process::id()));
+        let folder = temp_folder().join("prometheus");
         fs::create_dir_all(&folder).expect("a folder");
         let rules = dashboards().join("rules.yaml").display().to_string();
         let config = json!({
@@ -233,7 +234,7 @@ fn names(expression: &str) -> BTreeSet<String> {
 
 fn every_panel_and_rule_has_data(engines: &Engines) {
     let handlers = Scripted::start();
-    let folder = std::env::temp_dir().join(format!("pillion-e2e-busy-{}", std::process::id()));
+    let folder = temp_folder().join("busy");
     let pillion = busy(engines, &handlers, &folder);
     let mut socket = ready(&pillion, MODERN, &[], r#"{"headers":{"X-Hasura-Admin-Secret":"s3cret"}}"#);
     say(&mut socket, &start("1", "subscription { listen(topic: \"x\") { relatedNodeId } }"));

@@ -6,6 +6,7 @@ use std::process::Command;
 use pillion_test_support::client::Client;
 use pillion_test_support::engines::Engines;
 use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::{trials, yaml};
 use serde_json::{Value, json};
 
@@ -262,7 +263,7 @@ fn the_chart_starts(engines: &Engines) {
         "actions:\n  - name: later\n    definition: {{ kind: asynchronous, handler: 'http://127.0.0.1:{}/later' }}\n",
         handlers.port
     );
-    let folder = std::env::temp_dir().join(format!("pillion-e2e-helm-{}", std::process::id()));
+    let folder = temp_folder().join("helm");
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("actions.yaml"), actions).expect("a file");
     std::fs::write(folder.join("actions.graphql"), "type Mutation { later: Int }\n").expect("a file");
@@ -329,7 +330,7 @@ fn the_helm_test_sends_a_query(engines: &Engines) {
 fn the_sample_of_the_readme_is_rendered(_: &Engines) {
     let readme = std::fs::read_to_string(root().join(CHART).join("README.md")).expect("a file");
     let sample = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a sample");
-    let file = std::env::temp_dir().join(format!("pillion-e2e-values-{}.yaml", std::process::id()));
+    let file = temp_folder().join("values.yaml");
     std::fs::write(&file, sample).expect("a file");
     let text =
         run(tool("helm"), &["template", "shop", CHART, "--set", MINIMAL, "--values", &file.display().to_string()]);

@@ -9,6 +9,7 @@ use pillion_test_support::client::Client;
 use pillion_test_support::engines::Engines;
 use pillion_test_support::process::Process;
 use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::{free_port, repository, trials, wait_for_port, wait_until};
 use serde_json::Value;
 
@@ -23,7 +24,7 @@ pub const TESTS: &[super::Test] = trials![
 ];
 
 fn empty_folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("pillion-e2e-init-{}-{name}", std::process::id()));
+    let folder = temp_folder().join(format!("init-{name}"));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir(&folder).expect("a folder");
     folder

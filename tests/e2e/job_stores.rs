@@ -11,6 +11,7 @@ use pillion::model::secret::Secret;
 use pillion_test_support::engines::Engines;
 use pillion_test_support::pgbouncer::PgBouncer;
 use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::{library, trials, wait_until};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -262,7 +263,7 @@ struct Clock(PathBuf);
 
 impl Clock {
     fn new() -> Self {
-        Self(std::env::temp_dir().join(format!("pillion-e2e-clock-{}", std::process::id())))
+        Self(temp_folder().join("clock"))
     }
 
     fn set(&self, seconds: i32) {

@@ -10,6 +10,7 @@ use pillion_test_support::client::Client;
 use pillion_test_support::engines::{Engines, OwnPostgres, TablesEngine};
 use pillion_test_support::pillion::{Pillion, Setup};
 use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::{library, trials, wait_until};
 use serde_json::{Value, json};
 
@@ -40,7 +41,7 @@ pub const TESTS: &[super::Test] = trials![
 
 /// A store of each kind that nobody else uses.
 pub fn stores(engines: &Engines, name: &str) -> [String; 2] {
-    let file = std::env::temp_dir().join(format!("pillion-e2e-{name}-{}.db", std::process::id()));
+    let file = temp_folder().join(format!("{name}.db"));
     remove(&file.display().to_string());
     [format!("sqlite://{}", file.display()), engines.new_database(name)]
 }
@@ -662,7 +663,7 @@ fn a_job_store_that_is_unavailable(engines: &Engines) {
 
 /// A disk that is full.
 fn no_job_id_when_the_store_is_full(engines: &Engines) {
-    let folder = std::env::temp_dir().join(format!("pillion-e2e-small-disk-{}", std::process::id()));
+    let folder = temp_folder().join("small-disk");
     let _ = std::fs::create_dir(&folder);
     let handlers = Scripted::start();
     handlers.on_path("/later", Reply::json(r#"[{"id":1}]"#));
@@ -708,7 +709,7 @@ fn no_job_id_when_the_store_is_full(engines: &Engines) {
 
 /// Every call that writes to the disk, flushes it or cuts a file fails once; `make chaos` goes through all of them.
 fn no_job_id_before_the_job_is_on_disk(engines: &Engines) {
-    let folder = std::env::temp_dir().join(format!("pillion-e2e-faulty-{}", std::process::id()));
+    let folder = temp_folder().join("faulty");
     let _ = std::fs::create_dir(&folder);
     let (library, file) = (library("faulty.c"), folder.join("faulty.db"));
     let handlers = Scripted::start();
@@ -779,7 +780,7 @@ fn replicas_start_together(engines: &Engines) {
 fn unusable_job_stores(engines: &Engines) {
     let handlers = Scripted::start();
     let said = |store: &str| setup(engines.postgraphile, &handlers, store).start_in_vain().1;
-    let folder = std::env::temp_dir().join(format!("pillion-e2e-bad-stores-{}", std::process::id()));
+    let folder = temp_folder().join("bad-stores");
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir(&folder).expect("a folder");
     let path = |name: &str| format!("sqlite://{}/{name}", folder.display());
@@ -799,7 +800,7 @@ fn unusable_job_stores(engines: &Engines) {
 }
 
 fn the_jobs_command_needs_the_store_only(engines: &Engines) {
-    let folder = std::env::temp_dir().join(format!("pillion-e2e-jobs-command-{}", std::process::id()));
+    let folder = temp_folder().join("jobs-command");
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir(&folder).expect("a folder");
     let jobs_with = |arguments: &[&str], environment: &[(&str, &str)]| {

@@ -12,6 +12,7 @@ use pillion::session::credential::AuthRules;
 use pillion_test_support::engines::Engines;
 use pillion_test_support::pillion::{Pillion, Setup};
 use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::{trials, wait_until};
 use serde_json::{Value, json};
 
@@ -132,7 +133,7 @@ impl Pair {
     }
 
     fn certificate(&self) -> String {
-        let folder = std::env::temp_dir().join(format!("pillion-e2e-key-{}.pem", std::process::id()));
+        let folder = temp_folder().join("key.pem");
         std::fs::write(&folder, &self.private_pem).expect("a file");
         let path = folder.display().to_string();
         let pem = openssl(&["req", "-x509", "-new", "-key", &path, "-subj", "/CN=tokens", "-days", "2"], b"");

@@ -7,6 +7,7 @@ use pillion_test_support::client::Client;
 use pillion_test_support::engines::Engines;
 use pillion_test_support::pillion::{Pillion, Setup};
 use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::{free_port, trials, wait_until};
 
 use super::harness::EndOfTest;
@@ -21,7 +22,7 @@ fn listeners_are_handed_over(engines: &Engines) {
     handlers.on_path("/count", Reply::Late(Duration::from_millis(5), Box::new(Reply::json("1"))));
     handlers.on_path("/search", Reply::Late(Duration::from_secs(8), Box::new(Reply::json("[]"))));
     let ports = (free_port(), free_port());
-    let socket = std::env::temp_dir().join(format!("pillion-e2e-upgrade-{}/socket", std::process::id()));
+    let socket = temp_folder().join("upgrade/socket");
     let start = |is_next: bool| -> Pillion {
         let mut setup = Setup::before(engines.postgraphile).with_shop(handlers.port);
         setup = setup.env("PILLION_UPGRADE_SOCKET_PATH", &socket.display().to_string());

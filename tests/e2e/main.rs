@@ -107,6 +107,7 @@ use std::sync::Arc;
 use harness::fixture;
 use libtest_mimic::{Arguments, Failed, Trial};
 use pillion_test_support::engines::Engines;
+use pillion_test_support::temp::remove_temp_folder;
 use pillion_test_support::{fixtures, pillion as program};
 
 /// Something to test.
@@ -122,6 +123,7 @@ fn main() -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials(Some(&engines)));
     // Only now is nobody else using them, and they end with their last user.
     drop(engines);
+    remove_temp_folder();
     conclusion.exit_code()
 }
 

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use pillion_test_support::engines::Engines;
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::training::train;
 use pillion_test_support::trials;
 use serde_json::Value;
@@ -54,7 +55,7 @@ fn packages() -> &'static Path {
 }
 
 fn scratch(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("pillion-e2e-{}-{name}", std::process::id()));
+    let folder = temp_folder().join(format!("packages-{name}"));
     std::fs::create_dir_all(&folder).expect("a folder");
     folder
 }

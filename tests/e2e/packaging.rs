@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use pillion_test_support::engines::Engines;
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::trials;
 
 /// The tests.
@@ -65,7 +66,7 @@ struct Copy(PathBuf);
 impl Copy {
     fn of(folder: &str) -> Self {
         let name = folder.replace('/', "-");
-        let copy = std::env::temp_dir().join(format!("pillion-e2e-npm-{name}-{}", std::process::id()));
+        let copy = temp_folder().join(format!("npm-{name}"));
         std::fs::create_dir_all(&copy).expect("a folder");
         for file in ["package.json", "package-lock.json", ".npmrc"] {
             std::fs::copy(root().join(folder).join(file), copy.join(file)).expect("a copy");

@@ -24,6 +24,7 @@ use pillion_test_support::engines::{Engines, TablesEngine};
 use pillion_test_support::pillion::Setup;
 use pillion_test_support::process::Process;
 use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::yaml;
 use pillion_test_support::{free_port, trials, wait_for_port, wait_until};
 use serde_json::Value;
@@ -205,7 +206,7 @@ struct Ports {
 
 impl Reader {
     fn new(name: &str, upstream: u16) -> Self {
-        let folder = std::env::temp_dir().join(format!("pillion-e2e-{name}-{}", std::process::id()));
+        let folder = temp_folder().join(format!("readme-{name}"));
         std::fs::create_dir_all(&folder).expect("a folder");
         let ports = Ports { clients: free_port(), admin: free_port(), handler: free_port() };
         let addresses = [

@@ -8,6 +8,7 @@ use pillion_test_support::client::Client;
 use pillion_test_support::engines::Engines;
 use pillion_test_support::pillion::Setup;
 use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::websocket::{MODERN, hear, open, say};
 use pillion_test_support::{trials, wait_until};
 use serde_json::json;
@@ -150,7 +151,7 @@ fn secrets_do_not_appear(engines: &Engines) {
 
 /// What is wrong with a file is shown with the line that it is about, and without the secrets in it.
 fn excerpts_show_no_secrets(engines: &Engines) {
-    let folder = std::env::temp_dir().join(format!("pillion-e2e-excerpts-{}", std::process::id()));
+    let folder = temp_folder().join("excerpts");
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).expect("a folder");
     let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("a file");

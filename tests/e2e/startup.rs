@@ -10,6 +10,7 @@ use pillion_test_support::engines::Engines;
 use pillion_test_support::pillion::Setup;
 use pillion_test_support::process::Process;
 use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::{free_port, trials, wait_until};
 use serde_json::{Value, json};
 
@@ -37,7 +38,7 @@ pub const TESTS: &[super::Test] = trials![
 ];
 
 pub fn folder(name: &str, files: &[(&str, &str)]) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("pillion-e2e-{}-{name}", std::process::id()));
+    let folder = temp_folder().join(format!("startup-{name}"));
     for (path, text) in files {
         let path = folder.join(path);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
@@ -452,7 +453,7 @@ fn all_output_has_the_format_of_the_log(engines: &Engines) {
     let text = setup().config("log: { format: text }\n").start();
     assert!(text.ready.contains(" INFO ") && text.ready.contains(" pillion is listening clients=127.0.0.1:"));
     let refused = |config: &str| {
-        let file = std::env::temp_dir().join(format!("pillion-format-{}-{}.yaml", std::process::id(), free_port()));
+        let file = temp_folder().join(format!("format-{}.yaml", free_port()));
         std::fs::write(&file, config).expect("a file");
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_pillion"));
         let command = command.arg("serve").arg("--upstream=http://127.0.0.1:1").arg("--config").arg(&file).env_clear();

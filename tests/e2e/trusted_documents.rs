@@ -7,6 +7,7 @@ use std::process::Command;
 use pillion_test_support::engines::Engines;
 use pillion_test_support::pillion::{Pillion, Setup};
 use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::websocket::{LEGACY, MODERN, hear, ready, say};
 use pillion_test_support::{repository, trials, wait_until};
 use serde_json::{Value, json};
@@ -165,7 +166,7 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("pillion-e2e-documents-{name}-{}", std::process::id()));
+        let folder = temp_folder().join(format!("documents-{name}"));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(folder.join("deeper")).expect("a folder");
         Self(folder)

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use pillion_test_support::engines::Engines;
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::{fixtures, trials};
 use serde_json::Value;
 
@@ -19,7 +20,7 @@ fn each_error_has_place_cause_and_help(_: &Engines) {
 
 fn failure(case: &Value, defaults: &Value) -> Option<String> {
     let get = |key: &str| if case[key].is_null() { &defaults[key] } else { &case[key] };
-    let folder = std::env::temp_dir().join(format!("pillion-typical-errors-{}", std::process::id()));
+    let folder = temp_folder().join("typical-errors");
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(folder.join("metadata")).expect("a folder");
     make_files(&folder, case, &defaults["files"]);

@@ -6,6 +6,7 @@ use pillion_test_support::engines::Engines;
 use pillion_test_support::message::Message;
 use pillion_test_support::pillion::Setup;
 use pillion_test_support::scripted::{Reply, Scripted};
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::trials;
 use pillion_test_support::websocket::{MODERN, hear, open, say};
 use serde_json::json;
@@ -133,7 +134,7 @@ fn commands_use_the_upstream_path(engines: &Engines) {
         let (code, said) = run(arguments, with("/nowhere"));
         assert_ne!(code, Some(0), "{arguments:?}: {said}");
     }
-    let query = std::env::temp_dir().join(format!("pillion-e2e-query-{}.graphql", std::process::id()));
+    let query = temp_folder().join("query.graphql");
     std::fs::write(&query, "{ productById(id: 1) { name } count }").expect("a file");
     let (code, said) = run(&["explain", &query.display().to_string()], with("/graphql"));
     let _ = std::fs::remove_file(&query);

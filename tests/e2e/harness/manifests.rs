@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use pillion::config::settings_table::SETTINGS;
 use pillion_test_support::client::Client;
 use pillion_test_support::process::Process;
+use pillion_test_support::temp::temp_folder;
 use pillion_test_support::{free_port, wait_until, yaml};
 use serde_json::Value;
 
@@ -61,7 +62,7 @@ pub fn object<'d>(documents: &'d [Value], kind: &str) -> Option<&'d Value> {
 pub fn validate(name: &str, text: &str) {
     let is_known = |text: &&str| !CUSTOM_KINDS.iter().any(|kind| text.contains(&format!("\nkind: {kind}\n")));
     let documents: Vec<&str> = text.split("\n---\n").filter(is_known).collect();
-    let file = std::env::temp_dir().join(format!("pillion-e2e-{name}-{}.yaml", std::process::id()));
+    let file = temp_folder().join(format!("manifests-{name}.yaml"));
     std::fs::write(&file, documents.join("\n---\n")).expect("a file");
     for version in KUBERNETES {
         let said = run(tool("kubernetes-validate"), &["-k", version, "--strict", &file.display().to_string()]);
@@ -158,7 +159,7 @@ impl Container {
     pub fn start(documents: &[Value], container: &Value, more: &[(&str, String)]) -> Self {
         only_what_shows_is_reachable(container);
         let (port, admin, metrics) = (free_port(), free_port(), free_port());
-        let folder = std::env::temp_dir().join(format!("pillion-e2e-container-{}-{port}", std::process::id()));
+        let folder = temp_folder().join(format!("container-{port}"));
         for (suffix, place) in [("-config", "config"), ("-metadata", "metadata")] {
             let is_it = |one: &&Value| {
                 one["kind"] == "ConfigMap"

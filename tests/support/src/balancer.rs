@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::process::Process;
 use super::{free_port, wait_for_port};
+use crate::temp::temp_folder;
 
 /// Sends requests to the replicas that are ready, by turns.
 pub struct Balancer {
@@ -29,7 +30,7 @@ impl Balancer {
             let server = format!("  server r{index} 127.0.0.1:{clients} check port {admin}");
             writeln!(config, "{server} inter 100ms fall 1 rise 1").expect("memory");
         }
-        let file = std::env::temp_dir().join(format!("pillion-e2e-haproxy-{port}.cfg"));
+        let file = temp_folder().join(format!("haproxy-{port}.cfg"));
         std::fs::write(&file, config).expect("a file");
         let mut command = Command::new("haproxy");
         command.arg("-f").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());

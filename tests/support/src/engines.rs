@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use super::client::Client;
 use super::process::Process;
 use super::{free_port, repository, wait_until};
+use crate::temp::temp_folder;
 
 /// All upstreams.
 pub struct Engines {
@@ -34,7 +35,7 @@ fn upstreams_folder() -> PathBuf {
 
 impl Postgres {
     fn start(port: u16) -> Self {
-        let folder = std::env::temp_dir().join(format!("pillion-e2e-postgres-{}", std::process::id()));
+        let folder = temp_folder().join("postgres");
         let postgres = Self { folder, is_durable: false };
         postgres.run(&["start", &postgres.folder.display().to_string(), &port.to_string()]);
         postgres
@@ -97,7 +98,7 @@ impl OwnPostgres {
 
     fn start_with(name: &str, is_durable: bool) -> Self {
         let port = free_port();
-        let folder = std::env::temp_dir().join(format!("pillion-e2e-postgres-{name}-{}", std::process::id()));
+        let folder = temp_folder().join(format!("postgres-{name}"));
         let server = Postgres { folder, is_durable };
         server.run(&["start", &server.folder.display().to_string(), &port.to_string()]);
         Self { port, server }

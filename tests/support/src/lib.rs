@@ -24,6 +24,7 @@ pub mod process;
 pub mod random_documents;
 pub mod redis;
 pub mod scripted;
+pub mod temp;
 pub mod tls;
 pub mod training;
 pub mod websocket;
@@ -34,6 +35,8 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
+
+use crate::temp::temp_folder;
 
 /// Functions with their names, so that a test is named once.
 #[macro_export]
@@ -96,7 +99,7 @@ impl Drop for Library {
 
 /// Builds a library to be preloaded from a file in `tests/engines`.
 pub fn library(source: &str) -> Library {
-    let file = std::env::temp_dir().join(format!("pillion-e2e-{source}-{}.so", std::process::id()));
+    let file = temp_folder().join(format!("{source}.so"));
     let source = repository().join("tests/engines").join(source);
     let mut command = std::process::Command::new("cc");
     let status = command.args(["-shared", "-fPIC", "-o"]).arg(&file).arg(&source).arg("-ldl").status();

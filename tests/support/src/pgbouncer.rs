@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::process::Process;
 use super::{free_port, wait_for_port};
+use crate::temp::temp_folder;
 
 /// A PgBouncer with few connections to the server, so that clients must share them.
 pub struct PgBouncer {
@@ -18,7 +19,7 @@ impl PgBouncer {
     /// Starts one before the PostgreSQL on this port, with at most so many connections to each database.
     pub fn start(database: u16, connections: usize) -> Self {
         let port = free_port();
-        let folder = std::env::temp_dir().join(format!("pillion-e2e-pgbouncer-{port}"));
+        let folder = temp_folder().join(format!("pgbouncer-{port}"));
         std::fs::create_dir_all(&folder).expect("a folder for temporary files");
         let file = folder.join("pgbouncer.ini");
         let config = format!(

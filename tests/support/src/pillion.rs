@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use super::client::Client;
 use super::process::Process;
 use super::{free_port, repository, wait_until};
+use crate::temp::temp_folder;
 
 /// Where the program is.
 static PROGRAM: OnceLock<&'static str> = OnceLock::new();
@@ -82,7 +83,7 @@ impl Setup {
         static COPIES: AtomicUsize = AtomicUsize::new(0);
         let from = self.metadata.take().expect("a metadata folder");
         let number = COPIES.fetch_add(1, Ordering::Relaxed);
-        let to = std::env::temp_dir().join(format!("pillion-e2e-metadata-{}-{number}", std::process::id()));
+        let to = temp_folder().join(format!("metadata-{number}"));
         let _ = std::fs::remove_dir_all(&to);
         std::fs::create_dir(&to).expect("a folder");
         for entry in std::fs::read_dir(from).expect("the folder") {
@@ -146,7 +147,7 @@ impl Setup {
             command.arg("--metadata").arg(metadata);
         }
         let config = (!self.config.is_empty()).then(|| {
-            let path = std::env::temp_dir().join(format!("pillion-e2e-{}-{port}.yaml", std::process::id()));
+            let path = temp_folder().join(format!("pillion-{port}.yaml"));
             std::fs::write(&path, &self.config).expect("a file");
             command.arg("--config").arg(&path);
             path
@@ -223,7 +224,7 @@ fn read_log(stderr: ChildStderr, log: Arc<Mutex<String>>) -> JoinHandle<()> {
 
 /// Where a program on this port stores calls, unless it is told otherwise.
 pub fn jobs_file(port: u16) -> PathBuf {
-    std::env::temp_dir().join(format!("pillion-e2e-jobs-{}-{port}.db", std::process::id()))
+    temp_folder().join(format!("jobs-{port}.db"))
 }
 
 /// The running program. It ends when it is dropped.

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::process::Process;
 use super::{free_port, wait_for_port, wait_until};
+use crate::temp::temp_folder;
 
 /// A Redis with nothing in it.
 pub struct Redis {
@@ -129,7 +130,7 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("pillion-e2e-{name}-{}", free_port()));
+        let folder = temp_folder().join(format!("{name}-{}", free_port()));
         std::fs::create_dir_all(&folder).expect("a folder for temporary files");
         Self(folder)
     }

@@ -9,6 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::free_port;
+use crate::temp::temp_folder;
 
 /// A listener for TLS that a Pillion may have.
 pub struct Listener {
@@ -33,7 +34,7 @@ impl Listener {
 
 /// A certificate for `localhost` that signs itself.
 pub fn certificate() -> (PathBuf, PathBuf) {
-    let folder = std::env::temp_dir().join(format!("pillion-e2e-tls-{}-{}", std::process::id(), free_port()));
+    let folder = temp_folder().join(format!("tls-{}", free_port()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
     let status = Command::new("openssl")
