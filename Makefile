@@ -62,7 +62,7 @@ bench: $(PROFILE) ## nginx, a plain pingora proxy, two gateways on Node and Pill
 	RUSTFLAGS="$$RUSTFLAGS $(if $(PROFILE),-Cprofile-use=$(abspath $(PROFILE)))" \
 		cargo build --locked --release --bin pillion --target-dir target/image --target $(target)
 	for bench in proxies extension_fields allocations stored; do \
-		PILLION_PROGRAM=$(CURDIR)/target/image/$(target)/release/pillion cargo bench --locked --bench $$bench || exit 1; done
+		BENCH_PROGRAM=$(CURDIR)/target/image/$(target)/release/pillion cargo bench --locked --bench $$bench || exit 1; done
 
 book: ## The manual as a book, in target/book
 	@tests/setup.sh book

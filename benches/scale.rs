@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pillion_test_support::client::Client;
+use pillion_test_support::temp::remove_temp_folder;
 use pillion_test_support::websocket::{MODERN, ready_at};
 use replicas::{Replicas, Surroundings};
 use tools::{Fallible, GRAPHQL, post, publish, send_alone};
@@ -66,6 +67,8 @@ fn main() -> Fallible<()> {
     }
     lines.write(&mut report)?;
     writeln!(report, "{}", kill_and_add(&surroundings)?)?;
+    drop(surroundings);
+    remove_temp_folder();
     publish("scale", &report)
 }
 

@@ -29,7 +29,7 @@ impl Drop for Folder {
 
 /// The program that is measured: as `make bench` has built it, or as Cargo has.
 pub fn program() -> PathBuf {
-    std::env::var_os("PILLION_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_pillion").into(), PathBuf::from)
+    std::env::var_os("BENCH_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_pillion").into(), PathBuf::from)
 }
 
 pub fn median(values: impl Iterator<Item = f64>) -> f64 {

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, reason = "training that goes wrong may end")]
 
 use pillion_test_support::pillion::use_program;
+use pillion_test_support::temp::remove_temp_folder;
 use pillion_test_support::training::train;
 
 /// Requests of each usual kind.
@@ -13,4 +14,5 @@ fn main() {
     let program = std::env::args().nth(1).expect("the program");
     use_program(Box::leak(program.into_boxed_str()));
     train(MANY);
+    remove_temp_folder();
 }
