@@ -249,7 +249,7 @@ impl<'e> DownstreamSession<'e> {
     pub(crate) async fn write_continue(&mut self) -> pingora::Result<()> {
         match &mut self.held {
             Downstream::Pingora(session) => {
-                // To pingora this were a response before the end of the body, which ends the connection.
+                // To pingora this is a response before the end of the body, after which it closes the connection.
                 session.set_close_on_response_before_downstream_finish(false);
                 let written = session.write_continue_response().await;
                 session.set_close_on_response_before_downstream_finish(true);

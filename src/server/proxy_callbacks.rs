@@ -137,7 +137,7 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut RequestState,
     ) -> pingora::Result<()> {
-        // A final response before the end of the body ends the connection. To pingora 100 Continue is one.
+        // After a response before the end of the body pingora closes the connection, also after 100 Continue.
         session.set_close_on_response_before_downstream_finish(!response.status.is_informational());
         let configured = self.services.configured();
         let cors = &configured.settings.cors;

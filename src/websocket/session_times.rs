@@ -68,8 +68,9 @@ impl SessionTimes {
 
     /// When there is something to do again. Until then the session sleeps: most of a process are idle.
     pub(super) fn next(&self, now: Instant, terms: &Terms) -> Instant {
-        let keep_alive = self.next_keep_alive(terms);
-        self.ends(now, terms).into_iter().filter_map(|(_, then)| then).fold(keep_alive, Instant::min)
+        let keep_alive = terms.is_introduced.then(|| self.next_keep_alive(terms));
+        let ends = self.ends(now, terms).into_iter().map(|(_, then)| then);
+        ends.chain([keep_alive]).flatten().min().unwrap_or(now + KEEP_ALIVE)
     }
 
     fn next_keep_alive(&self, terms: &Terms) -> Instant {
@@ -106,6 +107,10 @@ mod tests {
         let terms = Terms { idle_timeout: 60 * SECOND, ..Terms::default() };
         assert_eq!(at(&mut times, 0, &terms), (None, false, 3));
         assert_eq!(at(&mut times, 3, &terms), (Some(Overdue::Introduction), false, 3));
+        // It is not kept alive before, however short that interval is.
+        let mut times = SessionTimes::new(Instant::now());
+        let terms = Terms { idle_timeout: 3 * SECOND, ..Terms::default() };
+        assert_eq!(at(&mut times, 2, &terms), (None, false, 3));
     }
 
     #[test]
