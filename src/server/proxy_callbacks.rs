@@ -138,10 +138,11 @@ impl ProxyHttp for Gateway {
         ctx: &mut RequestState,
     ) -> pingora::Result<()> {
         // After a response before the end of the body pingora closes the connection, also after 100 Continue.
-        session.set_close_on_response_before_downstream_finish(!response.status.is_informational());
+        let is_final = !response.status.is_informational();
+        session.set_close_on_response_before_downstream_finish(is_final);
         let configured = self.services.configured();
         let cors = &configured.settings.cors;
-        if !cors.completes_upstream || response.status.is_informational() {
+        if !cors.completes_upstream || !is_final {
             return Ok(());
         }
         let request = session.req_header();

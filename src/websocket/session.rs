@@ -163,6 +163,14 @@ where
     let _ = tokio::time::timeout(LAST_WORDS, listen).await;
 }
 
+/// Waits until `sending` is done. A client that does not read in time has gone.
+async fn sent(sending: impl Future<Output = Result<(), Error>>) -> Going {
+    match tokio::time::timeout(SEND_TIMEOUT, sending).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(End::Gone),
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
     async fn go_on(&mut self, stream: &mut SplitStream<WebSocketStream<S>>, mut told: Receiver<Event>) -> Going {
         let services = Arc::clone(&self.services);
@@ -234,10 +242,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
             self.sink.feed(words).await?;
             self.sink.send(Message::Ping(Vec::new().into())).await
         };
-        match tokio::time::timeout(SEND_TIMEOUT, both).await {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(End::Gone),
-        }
+        sent(both).await
     }
 
     async fn close(&mut self, frame: Option<CloseFrame>) -> Result<(), Error> {
@@ -252,10 +257,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
     }
 
     async fn send(&mut self, message: Message) -> Going {
-        match tokio::time::timeout(SEND_TIMEOUT, self.sink.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(End::Gone),
-        }
+        sent(self.sink.send(message)).await
     }
 
     async fn on_message(&mut self, message: Option<Result<Message, Error>>) -> Going {

@@ -68,17 +68,20 @@ impl SessionTimes {
 
     /// When there is something to do again. Until then the session sleeps: most of a process are idle.
     pub(super) fn next(&self, now: Instant, terms: &Terms) -> Instant {
-        let keep_alive = terms.is_introduced.then(|| self.next_keep_alive(terms));
-        let ends = self.ends(now, terms).into_iter().map(|(_, then)| then);
-        ends.chain([keep_alive]).flatten().min().unwrap_or(now + KEEP_ALIVE)
+        let awaited = if terms.is_introduced { self.next_keep_alive(terms) } else { self.introduction_due() };
+        self.ends(now, terms).into_iter().filter_map(|(_, then)| then).fold(awaited, Instant::min)
     }
 
     fn next_keep_alive(&self, terms: &Terms) -> Instant {
         self.kept_alive + KEEP_ALIVE.min(terms.idle_timeout / 3)
     }
 
+    fn introduction_due(&self) -> Instant {
+        self.opened + INIT_TIMEOUT
+    }
+
     fn ends(&self, now: Instant, terms: &Terms) -> [(Overdue, Option<Instant>); 4] {
-        let introduction = (!terms.is_introduced).then(|| self.opened + INIT_TIMEOUT);
+        let introduction = (!terms.is_introduced).then(|| self.introduction_due());
         [
             (Overdue::Leaving, self.leaves),
             (Overdue::Introduction, introduction),
