@@ -13,11 +13,11 @@ use apollo_compiler::{Name, Node, Schema};
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::graphql::client_schema::ListedDirective;
 use crate::graphql::coerce::Variables;
 use crate::graphql::collect_fields::Condition;
 use crate::graphql::document::Document;
 use crate::graphql::schema::RoleSchema;
+use crate::graphql::schema_builder::ListedDirective;
 use crate::graphql::selection::collect;
 use crate::model::json::write_text;
 

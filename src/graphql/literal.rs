@@ -1,5 +1,6 @@
-//! A default value in GraphQL's own notation, spelled as graphql-js's `astFromValue` and `print` do.
+//! Values in GraphQL's own notation: default values are spelled as graphql-js's `astFromValue` and `print` do.
 
+use apollo_compiler::{Node, ast};
 use serde_json::Value;
 
 use crate::model::types::{TypeKind, TypeRef, Types};
@@ -52,6 +53,16 @@ fn is_integer(text: &str) -> bool {
     !digits.is_empty()
         && digits.bytes().all(|byte| byte.is_ascii_digit())
         && (digits == "0" || !digits.starts_with('0'))
+}
+
+/// A GraphQL value as text.
+#[must_use]
+pub fn parse_value(text: &str) -> Option<Node<ast::Value>> {
+    let document = ast::Document::parse(format!("{{a(b:{text}\n)}}"), "value").ok()?;
+    let [ast::Definition::OperationDefinition(operation)] = document.definitions.as_slice() else { return None };
+    let [ast::Selection::Field(field)] = operation.selection_set.as_slice() else { return None };
+    let [argument] = field.arguments.as_slice() else { return None };
+    Some(argument.value.clone())
 }
 
 #[cfg(test)]

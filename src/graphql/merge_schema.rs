@@ -6,7 +6,8 @@ use apollo_compiler::schema::{
 };
 use apollo_compiler::{Name, Node, Schema};
 
-use crate::graphql::client_schema::{UpstreamSchema, built_in};
+use crate::graphql::built_in_schema::built_in;
+use crate::graphql::client_schema::UpstreamSchema;
 use crate::graphql::diagnostics::PLACEHOLDER;
 use crate::graphql::extend_schema::Extender;
 use crate::graphql::nested_roots;

@@ -3,6 +3,7 @@
 pub mod action_mode;
 pub mod before_query;
 pub mod brackets;
+pub mod built_in_schema;
 pub mod check_before;
 pub mod check_document;
 pub mod check_extension_fields;
@@ -39,6 +40,7 @@ mod row_layout;
 pub mod scan;
 pub mod scan_rows;
 pub mod schema;
+pub mod schema_builder;
 pub mod selection;
 mod source_spans;
 pub mod suggestions;

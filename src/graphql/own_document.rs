@@ -7,7 +7,7 @@ use std::ops::Range;
 use apollo_compiler::ast::{Definition, DirectiveList, Field, OperationDefinition, Selection};
 use apollo_compiler::{Node, ast, name};
 
-use crate::graphql::client_schema::built_in;
+use crate::graphql::built_in_schema::built_in;
 use crate::graphql::collect_fields::{conditions_of, directives_of};
 use crate::graphql::document::{Document, SyntaxError, range_of};
 use crate::graphql::mask::{Blanks, FragmentBelowRoot, Keep, blanks};

@@ -2,7 +2,7 @@
 
 use apollo_compiler::Schema;
 
-use crate::graphql::client_schema::built_in;
+use crate::graphql::built_in_schema::built_in;
 use crate::graphql::schema::RoleSchema;
 
 /// The schema as a document of the type system, without what every schema has.

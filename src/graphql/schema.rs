@@ -12,11 +12,12 @@ use apollo_compiler::schema::{
 use apollo_compiler::validation::Valid;
 use apollo_compiler::{Name, Node, Schema, name, schema};
 
-use crate::graphql::client_schema::{ListedDirective, built_in, deprecated_because, one_of, parse_value, specified_by};
+use crate::graphql::built_in_schema::{built_in, deprecated_because, one_of, specified_by};
 use crate::graphql::diagnostics::PLACEHOLDER;
 use crate::graphql::extension_fields::ExtensionFields;
-use crate::graphql::literal::literal_text;
+use crate::graphql::literal::{literal_text, parse_value};
 use crate::graphql::root_types::RootTypes;
+use crate::graphql::schema_builder::ListedDirective;
 use crate::model::action::{Action, ActionSchema, OperationKind};
 use crate::model::types::{Deprecation, InputValue, OutputField, TypeKind, TypeRef, Types, is_built_in_scalar};
 

@@ -16,10 +16,11 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::config::upstream_types::decide;
-use crate::graphql::client_schema::{ClientSchemaError, UpstreamSchema, read_client_schema};
+use crate::graphql::client_schema::{UpstreamSchema, read_client_schema};
 use crate::graphql::merge_schema::{Conflict, MergeError, merge, upstream_type};
 use crate::graphql::schema;
 use crate::graphql::schema::RoleSchema;
+use crate::graphql::schema_builder::ClientSchemaError;
 use crate::graphql::{check_before, check_extension_fields};
 use crate::model::action::{ADMIN_ROLE, ActionSchema};
 use crate::model::error_kind::ErrorKind;

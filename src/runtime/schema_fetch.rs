@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::graphql::client_schema::ClientSchemaError;
+use crate::graphql::schema_builder::ClientSchemaError;
 use crate::memory::MemoryOwner;
 use crate::model::label::Label;
 use crate::model::replay::Replay;

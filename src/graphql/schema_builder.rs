@@ -1,0 +1,292 @@
+//! Builds the definitions of a schema from those of an introspection result.
+
+use std::collections::HashMap;
+
+use apollo_compiler::ast::{DirectiveDefinition, DirectiveLocation, Type, Value};
+use apollo_compiler::collections::{IndexMap, IndexSet};
+use apollo_compiler::schema::{
+    Component, ComponentName, DirectiveList, EnumType, EnumValueDefinition, ExtendedType, FieldDefinition,
+    InputObjectType, InputValueDefinition, InterfaceType, ObjectType, ScalarType, SchemaDefinition, UnionType,
+};
+use apollo_compiler::{Name, Node, Schema, ast};
+use foldhash::fast::RandomState;
+
+use crate::graphql::built_in_schema::{built_in, deprecated_because, one_of, specified_by};
+use crate::graphql::introspection_result::{
+    IntrospectionDirective, IntrospectionEnumValue, IntrospectionField, IntrospectionInput, IntrospectionSchema,
+    IntrospectionType, IntrospectionTypeRef, Kind, NamedRef, Text,
+};
+use crate::graphql::literal::parse_value;
+
+/// What introspection shows of a directive beside its definition.
+#[derive(Clone, Debug)]
+pub struct ListedDirective {
+    /// Its name.
+    pub name: Name,
+    /// Its locations, in the upstream's words: some may be unknown to the library.
+    pub locations: Vec<String>,
+    /// Is it deprecated?
+    pub is_deprecated: bool,
+    /// Why.
+    pub deprecation_reason: Option<String>,
+}
+
+/// Why a response gives no schema.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientSchemaError {
+    /// It is not JSON, or not in the shape of an introspection result.
+    #[error("the response is not an introspection result: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// The upstream returned errors instead.
+    #[error("the upstream returned errors: {0}")]
+    Rejected(String),
+    /// A part that has to be there is not.
+    #[error("the schema is incomplete: {0}")]
+    Incomplete(String),
+    /// The schema breaks a rule of GraphQL.
+    #[error("the schema is not valid: {0}")]
+    Invalid(String),
+}
+
+type Built<T> = Result<T, ClientSchemaError>;
+
+/// Names and default values stand in a schema again and again; each is made once.
+#[derive(Default)]
+pub(crate) struct SchemaBuilder<'a> {
+    names: HashMap<&'a str, Name, RandomState>,
+    values: HashMap<&'a str, Node<Value>, RandomState>,
+}
+
+impl<'a> SchemaBuilder<'a> {
+    pub(crate) fn schema(mut self, from: &'a IntrospectionSchema<'a>) -> Built<(Schema, Vec<ListedDirective>)> {
+        let built_in = built_in();
+        let mut schema = Schema { types: IndexMap::default(), ..built_in.clone() };
+        schema.schema_definition = Node::new(SchemaDefinition {
+            description: node_str(from.description.as_ref()),
+            directives: DirectiveList::default(),
+            query: Some(self.component_name(&from.query_type.name)?),
+            mutation: from.mutation_type.as_ref().map(|named| self.component_name(&named.name)).transpose()?,
+            subscription: from.subscription_type.as_ref().map(|named| self.component_name(&named.name)).transpose()?,
+        });
+        for definition in &from.types {
+            match built_in.types.get_key_value(definition.name.0.as_ref()) {
+                // The validator knows these by where they come from.
+                Some((name, built_in_type)) => schema.types.insert(name.clone(), described(built_in_type, definition)),
+                None => schema.types.insert(self.name(&definition.name)?, self.definition(definition)?),
+            };
+        }
+        for (name, built_in_type) in &built_in.types {
+            if name.starts_with("__") {
+                schema.types.entry(name.clone()).or_insert_with(|| built_in_type.clone());
+            }
+        }
+        let directives = self.directives(&mut schema, &from.directives)?;
+        Ok((schema, directives))
+    }
+
+    fn directives(
+        &mut self,
+        schema: &mut Schema,
+        from: &'a [IntrospectionDirective<'a>],
+    ) -> Built<Vec<ListedDirective>> {
+        let mut definitions = IndexMap::default();
+        let mut listed = Vec::with_capacity(from.len());
+        for directive in from {
+            let name = self.name(&directive.name)?;
+            let definition = DirectiveDefinition {
+                description: node_str(directive.description.as_ref()),
+                name: name.clone(),
+                arguments: self.inputs(&directive.args)?,
+                repeatable: directive.is_repeatable,
+                locations: directive.locations.iter().filter_map(location).collect(),
+            };
+            listed.push(ListedDirective {
+                name: name.clone(),
+                locations: directive.locations.iter().map(|text| text.0.clone().into_owned()).collect(),
+                is_deprecated: directive.is_deprecated,
+                deprecation_reason: directive.deprecation_reason.as_ref().map(|text| text.0.clone().into_owned()),
+            });
+            definitions.insert(name, Node::new(definition));
+        }
+        for (name, definition) in &schema.directive_definitions {
+            definitions.entry(name.clone()).or_insert_with(|| definition.clone());
+        }
+        schema.directive_definitions = definitions;
+        Ok(listed)
+    }
+
+    fn definition(&mut self, from: &'a IntrospectionType<'a>) -> Built<ExtendedType> {
+        let name = self.name(&from.name)?;
+        let description = node_str(from.description.as_ref());
+        let directives = DirectiveList::default();
+        Ok(match from.kind {
+            Kind::Scalar => {
+                let url = from.specified_by_url.as_ref().map(|url| specified_by(&url.0));
+                ScalarType { description, name, directives: url.into_iter().map(Component::from).collect() }.into()
+            }
+            kind @ (Kind::Object | Kind::Interface) => {
+                let implements_interfaces = self.component_names(from.interfaces.as_deref())?;
+                let fields = self.fields(&name, from.fields.as_deref())?;
+                if kind == Kind::Object {
+                    ObjectType { description, implements_interfaces, directives, fields, name }.into()
+                } else {
+                    InterfaceType { description, implements_interfaces, directives, fields, name }.into()
+                }
+            }
+            Kind::Union => {
+                let members = self.component_names(from.possible_types.as_deref())?;
+                UnionType { description, name, directives, members }.into()
+            }
+            Kind::Enum => {
+                let values = from.enum_values.as_deref().ok_or_else(|| missing("enumValues", &name))?;
+                EnumType { description, values: self.enum_values(values)?, name, directives }.into()
+            }
+            Kind::InputObject => {
+                let fields = from.input_fields.as_deref().ok_or_else(|| missing("inputFields", &name))?;
+                let fields = self.inputs(fields)?.into_iter().map(|field| (field.name.clone(), field.into()));
+                let directives = one_of(from.is_one_of == Some(true));
+                InputObjectType { description, fields: fields.collect(), name, directives }.into()
+            }
+            Kind::List | Kind::NonNull => {
+                return Err(ClientSchemaError::Incomplete(format!("the type {name} is of no kind that has a name")));
+            }
+        })
+    }
+
+    fn fields(
+        &mut self,
+        owner: &Name,
+        from: Option<&'a [IntrospectionField<'a>]>,
+    ) -> Built<IndexMap<Name, Component<FieldDefinition>>> {
+        let from = from.ok_or_else(|| missing("fields", owner))?;
+        let fields = from.iter().map(|field| {
+            let name = self.name(&field.name)?;
+            let definition = FieldDefinition {
+                description: node_str(field.description.as_ref()),
+                name: name.clone(),
+                arguments: self.inputs(&field.args)?,
+                ty: self.type_ref(&field.ty)?,
+                directives: deprecated(field.is_deprecated, field.deprecation_reason.as_ref()),
+            };
+            Ok((name, Component::new(definition)))
+        });
+        fields.collect()
+    }
+
+    fn inputs(&mut self, from: &'a [IntrospectionInput<'a>]) -> Built<Vec<Node<InputValueDefinition>>> {
+        let inputs = from.iter().map(|input| {
+            Ok(Node::new(InputValueDefinition {
+                description: node_str(input.description.as_ref()),
+                name: self.name(&input.name)?,
+                ty: Node::new(self.type_ref(&input.ty)?),
+                default_value: input.default_value.as_ref().map(|text| self.value(&text.0)),
+                directives: deprecated(input.is_deprecated, input.deprecation_reason.as_ref()),
+            }))
+        });
+        inputs.collect()
+    }
+
+    fn enum_values(
+        &mut self,
+        from: &'a [IntrospectionEnumValue<'a>],
+    ) -> Built<IndexMap<Name, Component<EnumValueDefinition>>> {
+        let values = from.iter().map(|value| {
+            let name = self.name(&value.name)?;
+            let definition = EnumValueDefinition {
+                description: node_str(value.description.as_ref()),
+                value: name.clone(),
+                directives: deprecated(value.is_deprecated, value.deprecation_reason.as_ref()),
+            };
+            Ok((name, Component::new(definition)))
+        });
+        values.collect()
+    }
+
+    fn type_ref(&mut self, from: &'a IntrospectionTypeRef<'a>) -> Built<Type> {
+        let inner = || from.of_type.as_deref().ok_or_else(|| ClientSchemaError::Incomplete("a type is cut off".into()));
+        Ok(match from.kind {
+            Kind::List => self.type_ref(inner()?)?.list(),
+            Kind::NonNull => self.type_ref(inner()?)?.non_null(),
+            _ => {
+                let name = from.name.as_ref();
+                let name = name.ok_or_else(|| ClientSchemaError::Incomplete("a type has no name".into()))?;
+                Type::Named(self.name(name)?)
+            }
+        })
+    }
+
+    fn name(&mut self, text: &'a Text<'a>) -> Built<Name> {
+        if let Some(known) = self.names.get(text.0.as_ref()) {
+            return Ok(known.clone());
+        }
+        let name = Name::new(&text.0).map_err(|error| ClientSchemaError::Invalid(error.to_string()))?;
+        self.names.insert(&text.0, name.clone());
+        Ok(name)
+    }
+
+    fn component_name(&mut self, text: &'a Text<'a>) -> Built<ComponentName> {
+        self.name(text).map(ComponentName::from)
+    }
+
+    fn component_names(&mut self, from: Option<&'a [NamedRef<'a>]>) -> Built<IndexSet<ComponentName>> {
+        from.unwrap_or_default().iter().map(|named| self.component_name(&named.name)).collect()
+    }
+
+    /// A default that is no GraphQL value counts as null: validation only needs to know that there is one.
+    fn value(&mut self, text: &'a str) -> Node<Value> {
+        let value = self.values.entry(text).or_insert_with(|| parse_value(text).unwrap_or_else(|| Value::Null.into()));
+        value.clone()
+    }
+}
+
+/// A type that every schema has. Introspection is served here, so its types are ours; a scalar keeps the upstream's
+/// description.
+fn described(built_in_type: &ExtendedType, from: &IntrospectionType<'_>) -> ExtendedType {
+    let ExtendedType::Scalar(scalar) = built_in_type else { return built_in_type.clone() };
+    let mut scalar = scalar.clone();
+    scalar.make_mut().description = node_str(from.description.as_ref());
+    ExtendedType::Scalar(scalar)
+}
+
+fn missing(what: &str, owner: &str) -> ClientSchemaError {
+    ClientSchemaError::Incomplete(format!("the type {owner} has no {what}"))
+}
+
+fn node_str(text: Option<&Text<'_>>) -> Option<Node<str>> {
+    text.map(|text| Node::new_str(&text.0))
+}
+
+fn deprecated(is_deprecated: bool, reason: Option<&Text<'_>>) -> ast::DirectiveList {
+    match reason {
+        Some(reason) => deprecated_because(Value::String(reason.0.clone().into_owned())),
+        None if is_deprecated => deprecated_because(Value::Null),
+        None => ast::DirectiveList::new(),
+    }
+}
+
+/// Every place where a directive may stand; the specification may know more one day.
+const LOCATIONS: [DirectiveLocation; 19] = [
+    DirectiveLocation::Query,
+    DirectiveLocation::Mutation,
+    DirectiveLocation::Subscription,
+    DirectiveLocation::Field,
+    DirectiveLocation::FragmentDefinition,
+    DirectiveLocation::FragmentSpread,
+    DirectiveLocation::InlineFragment,
+    DirectiveLocation::VariableDefinition,
+    DirectiveLocation::Schema,
+    DirectiveLocation::Scalar,
+    DirectiveLocation::Object,
+    DirectiveLocation::FieldDefinition,
+    DirectiveLocation::ArgumentDefinition,
+    DirectiveLocation::Interface,
+    DirectiveLocation::Union,
+    DirectiveLocation::Enum,
+    DirectiveLocation::EnumValue,
+    DirectiveLocation::InputObject,
+    DirectiveLocation::InputFieldDefinition,
+];
+
+fn location(text: &Text<'_>) -> Option<DirectiveLocation> {
+    LOCATIONS.into_iter().find(|location| location.name() == text.0)
+}
