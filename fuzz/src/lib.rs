@@ -9,6 +9,7 @@ pub mod documents;
 pub mod edited;
 pub mod extensions;
 pub mod files;
+pub mod introspected;
 pub mod messages;
 pub mod parsed;
 pub mod reference;
@@ -24,7 +25,7 @@ mod actions;
 pub type Property = fn(&[u8]);
 
 /// All of them, by the names of their targets and of the folders of their seeds.
-pub const PROPERTIES: [(&str, Property); 22] = [
+pub const PROPERTIES: [(&str, Property); 23] = [
     ("request_head", messages::request_head),
     ("response", messages::response),
     ("json_value", values::json_value),
@@ -38,6 +39,7 @@ pub const PROPERTIES: [(&str, Property); 22] = [
     ("fast_parser", parsed::same_tree),
     ("fast_check", parsed::same_verdict),
     ("upstream_result", upstream_results::upstream_result),
+    ("introspection", introspected::introspection),
     ("extension_fields", extensions::extension_fields),
     ("cache_key", cached::cache_key),
     ("transformed_address", addresses::transformed_address),

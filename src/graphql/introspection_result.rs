@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 /// Text that is borrowed where it can be; inside an `Option`, `Cow` alone would always copy.
 #[derive(Deserialize, Clone, PartialEq, Eq, Hash)]
@@ -14,10 +15,21 @@ fn null_is_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
+/// The text of each type of a response, in its order.
+///
+/// # Errors
+/// Serde's, where it is no introspection result.
+pub(crate) fn type_texts(response: &str) -> Result<Vec<&RawValue>, serde_json::Error> {
+    let response: IntrospectionResult<'_, &RawValue> = serde_json::from_str(response)?;
+    Ok(response.data.and_then(|data| data.schema).map(|schema| schema.types).unwrap_or_default())
+}
+
+/// `T` is a type of the schema, read or not.
 #[derive(Deserialize)]
-pub(crate) struct IntrospectionResult<'a> {
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
+pub(crate) struct IntrospectionResult<'a, T> {
     #[serde(borrow)]
-    pub(crate) data: Option<Data<'a>>,
+    pub(crate) data: Option<Data<'a, T>>,
     #[serde(borrow)]
     pub(crate) errors: Option<Vec<IntrospectionResultError<'a>>>,
 }
@@ -29,20 +41,21 @@ pub(crate) struct IntrospectionResultError<'a> {
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Data<'a> {
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
+pub(crate) struct Data<'a, T> {
     #[serde(borrow, rename = "__schema")]
-    pub(crate) schema: Option<IntrospectionSchema<'a>>,
+    pub(crate) schema: Option<IntrospectionSchema<'a, T>>,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct IntrospectionSchema<'a> {
+#[serde(rename_all = "camelCase", bound(deserialize = "T: Deserialize<'de>"))]
+pub(crate) struct IntrospectionSchema<'a, T> {
     #[serde(borrow)]
     pub(crate) description: Option<Text<'a>>,
     pub(crate) query_type: NamedRef<'a>,
     pub(crate) mutation_type: Option<NamedRef<'a>>,
     pub(crate) subscription_type: Option<NamedRef<'a>>,
-    pub(crate) types: Vec<IntrospectionType<'a>>,
+    pub(crate) types: Vec<T>,
     pub(crate) directives: Vec<IntrospectionDirective<'a>>,
 }
 

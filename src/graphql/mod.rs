@@ -25,6 +25,7 @@ pub mod fast_parser;
 pub mod introspect;
 mod introspection_result;
 pub mod key_types;
+pub mod known_types;
 pub mod literal;
 pub mod mask;
 pub mod merge;

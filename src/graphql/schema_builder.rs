@@ -1,6 +1,6 @@
 //! Builds the definitions of a schema from those of an introspection result.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use apollo_compiler::ast::{DirectiveDefinition, DirectiveLocation, Type, Value};
 use apollo_compiler::collections::{IndexMap, IndexSet};
@@ -48,19 +48,24 @@ pub enum ClientSchemaError {
     Invalid(String),
 }
 
-type Built<T> = Result<T, ClientSchemaError>;
+pub(crate) type Built<T> = Result<T, ClientSchemaError>;
 
 /// Names and default values stand in a schema again and again; each is made once.
 #[derive(Default)]
-pub(crate) struct SchemaBuilder<'a> {
-    names: HashMap<&'a str, Name, RandomState>,
-    values: HashMap<&'a str, Node<Value>, RandomState>,
+pub(crate) struct SchemaBuilder {
+    names: HashSet<Name, RandomState>,
+    values: HashMap<String, Node<Value>, RandomState>,
 }
 
-impl<'a> SchemaBuilder<'a> {
-    pub(crate) fn schema(mut self, from: &'a IntrospectionSchema<'a>) -> Built<(Schema, Vec<ListedDirective>)> {
+impl SchemaBuilder {
+    /// The schema of these types, and of all else that stands in a response.
+    pub(crate) fn schema<T>(
+        mut self,
+        types: &[(Name, ExtendedType)],
+        from: &IntrospectionSchema<'_, T>,
+    ) -> Built<(Schema, Vec<ListedDirective>)> {
         let built_in = built_in();
-        let mut schema = Schema { types: IndexMap::default(), ..built_in.clone() };
+        let mut schema = Schema { types: types.iter().cloned().collect(), ..built_in.clone() };
         schema.schema_definition = Node::new(SchemaDefinition {
             description: node_str(from.description.as_ref()),
             directives: DirectiveList::default(),
@@ -68,13 +73,6 @@ impl<'a> SchemaBuilder<'a> {
             mutation: from.mutation_type.as_ref().map(|named| self.component_name(&named.name)).transpose()?,
             subscription: from.subscription_type.as_ref().map(|named| self.component_name(&named.name)).transpose()?,
         });
-        for definition in &from.types {
-            match built_in.types.get_key_value(definition.name.0.as_ref()) {
-                // The validator knows these by where they come from.
-                Some((name, built_in_type)) => schema.types.insert(name.clone(), described(built_in_type, definition)),
-                None => schema.types.insert(self.name(&definition.name)?, self.definition(definition)?),
-            };
-        }
         for (name, built_in_type) in &built_in.types {
             if name.starts_with("__") {
                 schema.types.entry(name.clone()).or_insert_with(|| built_in_type.clone());
@@ -84,11 +82,16 @@ impl<'a> SchemaBuilder<'a> {
         Ok((schema, directives))
     }
 
-    fn directives(
-        &mut self,
-        schema: &mut Schema,
-        from: &'a [IntrospectionDirective<'a>],
-    ) -> Built<Vec<ListedDirective>> {
+    /// A type of the schema.
+    pub(crate) fn named_type(&mut self, from: &IntrospectionType<'_>) -> Built<(Name, ExtendedType)> {
+        match built_in().types.get_key_value(from.name.0.as_ref()) {
+            // The validator knows these by where they come from.
+            Some((name, built_in_type)) => Ok((name.clone(), described(built_in_type, from))),
+            None => Ok((self.name(&from.name)?, self.definition(from)?)),
+        }
+    }
+
+    fn directives(&mut self, schema: &mut Schema, from: &[IntrospectionDirective<'_>]) -> Built<Vec<ListedDirective>> {
         let mut definitions = IndexMap::default();
         let mut listed = Vec::with_capacity(from.len());
         for directive in from {
@@ -115,7 +118,7 @@ impl<'a> SchemaBuilder<'a> {
         Ok(listed)
     }
 
-    fn definition(&mut self, from: &'a IntrospectionType<'a>) -> Built<ExtendedType> {
+    fn definition(&mut self, from: &IntrospectionType<'_>) -> Built<ExtendedType> {
         let name = self.name(&from.name)?;
         let description = node_str(from.description.as_ref());
         let directives = DirectiveList::default();
@@ -156,7 +159,7 @@ impl<'a> SchemaBuilder<'a> {
     fn fields(
         &mut self,
         owner: &Name,
-        from: Option<&'a [IntrospectionField<'a>]>,
+        from: Option<&[IntrospectionField<'_>]>,
     ) -> Built<IndexMap<Name, Component<FieldDefinition>>> {
         let from = from.ok_or_else(|| missing("fields", owner))?;
         let fields = from.iter().map(|field| {
@@ -173,7 +176,7 @@ impl<'a> SchemaBuilder<'a> {
         fields.collect()
     }
 
-    fn inputs(&mut self, from: &'a [IntrospectionInput<'a>]) -> Built<Vec<Node<InputValueDefinition>>> {
+    fn inputs(&mut self, from: &[IntrospectionInput<'_>]) -> Built<Vec<Node<InputValueDefinition>>> {
         let inputs = from.iter().map(|input| {
             Ok(Node::new(InputValueDefinition {
                 description: node_str(input.description.as_ref()),
@@ -188,7 +191,7 @@ impl<'a> SchemaBuilder<'a> {
 
     fn enum_values(
         &mut self,
-        from: &'a [IntrospectionEnumValue<'a>],
+        from: &[IntrospectionEnumValue<'_>],
     ) -> Built<IndexMap<Name, Component<EnumValueDefinition>>> {
         let values = from.iter().map(|value| {
             let name = self.name(&value.name)?;
@@ -202,7 +205,7 @@ impl<'a> SchemaBuilder<'a> {
         values.collect()
     }
 
-    fn type_ref(&mut self, from: &'a IntrospectionTypeRef<'a>) -> Built<Type> {
+    fn type_ref(&mut self, from: &IntrospectionTypeRef<'_>) -> Built<Type> {
         let inner = || from.of_type.as_deref().ok_or_else(|| ClientSchemaError::Incomplete("a type is cut off".into()));
         Ok(match from.kind {
             Kind::List => self.type_ref(inner()?)?.list(),
@@ -215,27 +218,31 @@ impl<'a> SchemaBuilder<'a> {
         })
     }
 
-    fn name(&mut self, text: &'a Text<'a>) -> Built<Name> {
+    fn name(&mut self, text: &Text<'_>) -> Built<Name> {
         if let Some(known) = self.names.get(text.0.as_ref()) {
             return Ok(known.clone());
         }
         let name = Name::new(&text.0).map_err(|error| ClientSchemaError::Invalid(error.to_string()))?;
-        self.names.insert(&text.0, name.clone());
+        self.names.insert(name.clone());
         Ok(name)
     }
 
-    fn component_name(&mut self, text: &'a Text<'a>) -> Built<ComponentName> {
+    fn component_name(&mut self, text: &Text<'_>) -> Built<ComponentName> {
         self.name(text).map(ComponentName::from)
     }
 
-    fn component_names(&mut self, from: Option<&'a [NamedRef<'a>]>) -> Built<IndexSet<ComponentName>> {
+    fn component_names(&mut self, from: Option<&[NamedRef<'_>]>) -> Built<IndexSet<ComponentName>> {
         from.unwrap_or_default().iter().map(|named| self.component_name(&named.name)).collect()
     }
 
     /// A default that is no GraphQL value counts as null: validation only needs to know that there is one.
-    fn value(&mut self, text: &'a str) -> Node<Value> {
-        let value = self.values.entry(text).or_insert_with(|| parse_value(text).unwrap_or_else(|| Value::Null.into()));
-        value.clone()
+    fn value(&mut self, text: &str) -> Node<Value> {
+        if let Some(known) = self.values.get(text) {
+            return known.clone();
+        }
+        let value = parse_value(text).unwrap_or_else(|| Value::Null.into());
+        self.values.insert(text.to_owned(), value.clone());
+        value
     }
 }
 

@@ -4,19 +4,21 @@
 //! stored by their content, and found by role.
 
 use std::collections::BTreeMap;
+use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 use http::header::HeaderName;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::config::upstream_types::decide;
 use crate::graphql::client_schema::{UpstreamSchema, read_client_schema};
+use crate::graphql::known_types::KnownTypes;
 use crate::graphql::merge_schema::{Conflict, MergeError, merge, upstream_type};
 use crate::graphql::schema;
 use crate::graphql::schema::RoleSchema;
@@ -47,27 +49,35 @@ pub(crate) struct MergedSchema {
 
 /// A response of the upstream, and the schema built from it.
 struct LearnedTypes {
+    id: ResponseId,
     schema: Arc<UpstreamSchema>,
-    /// The response itself: the next one is compared with it while it comes.
-    response: Bytes,
+    /// With the response itself: the next one is compared with it while it comes, and then type by type.
+    types: Arc<KnownTypes>,
     /// By kind of role, of which there are few.
     by_role: DashMap<String, Merged>,
 }
 
-/// SHA-256 of a response: who is shown which schema must not depend on luck, nor on what an upstream's users can put
-/// into its descriptions. It is computed for responses that differ from the last one of their caller only.
-pub(crate) type ContentHash = [u8; 32];
+/// Names a response for as long as it is in the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ResponseId {
+    /// Finds it. It takes a twentieth of the time of SHA-256, and decides nothing: responses are compared.
+    hash: u64,
+    /// No two have the same.
+    number: u64,
+}
 
 pub(crate) type Merged = Result<Arc<MergedSchema>, Arc<MergeError>>;
 
 /// Everything known of the upstream's schema by one generation.
 pub(crate) struct SchemaCache {
-    by_content: Cache<ContentHash, Arc<LearnedTypes>, ByBytes>,
+    by_hash: Cache<u64, Arc<LearnedTypes>, ByBytes>,
     callers: Cache<Vec<u8>, Arc<KnownSchema>>,
     /// Responses to clients, rendered from the merged schemas.
     pub(crate) rendered: IntrospectionCache,
     /// What a caller's schema depends on beside its role.
     vary_by_headers: Vec<HeaderName>,
+    /// The last response that was read. Most that other callers receive are much like it.
+    newest: Mutex<Option<ResponseId>>,
     /// Why the schema is not known to a role, since the last introspection.
     failures: Mutex<BTreeMap<String, String>>,
 }
@@ -85,15 +95,15 @@ pub(crate) struct SchemaFetch {
     pub(crate) at: Instant,
     pub(crate) has_failed: bool,
     /// The last response that was a schema.
-    pub(crate) response: Option<ContentHash>,
+    pub(crate) response: Option<ResponseId>,
 }
 
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<ContentHash, Arc<LearnedTypes>> for ByBytes {
-    fn weight(&self, _: &ContentHash, learned: &Arc<LearnedTypes>) -> u64 {
-        MEMORY_PER_BYTE * learned.response.len() as u64
+impl Weighter<u64, Arc<LearnedTypes>> for ByBytes {
+    fn weight(&self, _: &u64, learned: &Arc<LearnedTypes>) -> u64 {
+        MEMORY_PER_BYTE * learned.response().len() as u64
     }
 }
 
@@ -167,10 +177,11 @@ impl SchemaCache {
         let schemas_size = size - rendered_size;
         Self {
             // So few that they are not spread over shards, of which each would hold a part of the bytes only.
-            by_content: Cache::with_weighter(16, schemas_size as u64, ByBytes),
+            by_hash: Cache::with_weighter(16, schemas_size as u64, ByBytes),
             callers: Cache::new(CALLERS_MAX),
             rendered: IntrospectionCache::new(rendered_size),
             vary_by_headers,
+            newest: Mutex::default(),
             failures: Mutex::default(),
         }
     }
@@ -178,9 +189,10 @@ impl SchemaCache {
     /// Takes over the schemas of the generation before. Callers are introspected for again; a schema that is the same as
     /// before is then merged with the actions of this generation, and not read again.
     pub(crate) fn adopt(&self, previous: &Self) {
-        for (hash, learned) in previous.by_content.iter() {
-            self.by_content.insert(hash, Arc::new(learned.unmerged()));
+        for (hash, learned) in previous.by_hash.iter() {
+            self.by_hash.insert(hash, Arc::new(learned.unmerged()));
         }
+        *self.newest() = *previous.newest();
     }
 
     /// The roles for whom the last response gave no schema, each with the reason; not all of them if there are many.
@@ -232,54 +244,76 @@ impl SchemaCache {
         known.unwrap_or_default()
     }
 
-    /// The schema of a response, built now or before, merged with the actions of `role`.
+    /// The schema of a response, built now or before, merged with the actions of `role`. Types that stand in the response
+    /// before, of the same caller or of another one, are not read again.
     pub(crate) fn build(
         &self,
         catalog: &Catalog,
         response: &Bytes,
-        role: &str,
-    ) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
-        let hash = digest(&SHA256, response).as_ref().first_chunk().copied().unwrap_or_default();
-        if let Some(known) = self.by_content.get(&hash) {
-            return Ok((hash, known.merged(catalog, role)?));
+        (role, before): (&str, Option<ResponseId>),
+    ) -> Result<(ResponseId, Arc<MergedSchema>), SchemaError> {
+        let id = ResponseId::new(response);
+        if let Some(known) = self.with_response(id.hash, response) {
+            return Ok((known.id, known.merged(catalog, role)?));
         }
-        let (schema, response) = (Arc::new(read_client_schema(response)?), response.clone());
-        let learned = Arc::new(LearnedTypes { schema, response, by_role: DashMap::new() });
+        let newest = *self.newest();
+        let known = before.into_iter().chain(newest.filter(|newest| Some(*newest) != before));
+        let known: Vec<_> = known.filter_map(|id| Some(Arc::clone(&self.learned(id)?.types))).collect();
+        let (schema, types) = read_client_schema(response, &known)?;
+        let (schema, types) = (Arc::new(schema), Arc::new(types));
+        let learned = Arc::new(LearnedTypes { id, schema, types, by_role: DashMap::new() });
         // To merge it is to validate it. If that fails, the reason may be its own.
         let merged = learned.merged(catalog, role);
         if merged.is_err() {
             learned.schema.check()?;
         }
-        self.by_content.insert(hash, learned);
-        Ok((hash, merged?))
+        // Another caller's may have come in between.
+        let id = self.with_response(id.hash, response).map_or(id, |known| known.id);
+        if id == learned.id {
+            self.by_hash.insert(id.hash, learned);
+        }
+        *self.newest() = Some(id);
+        Ok((id, merged?))
+    }
+
+    fn newest(&self) -> MutexGuard<'_, Option<ResponseId>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn learned(&self, id: ResponseId) -> Option<Arc<LearnedTypes>> {
+        self.by_hash.get(&id.hash).filter(|learned| learned.id == id)
+    }
+
+    fn with_response(&self, hash: u64, response: &Bytes) -> Option<Arc<LearnedTypes>> {
+        self.by_hash.get(&hash).filter(|learned| learned.response() == response)
     }
 
     /// The last response to callers like this one that was a schema, if it is in the cache.
     #[must_use]
-    pub(crate) fn last_response(&self, known: &KnownSchema) -> Option<(ContentHash, Bytes)> {
-        let hash = known.last()?.response?;
-        Some((hash, self.by_content.get(&hash)?.response.clone()))
+    pub(crate) fn last_response(&self, known: &KnownSchema) -> Option<(ResponseId, Bytes)> {
+        let id = known.last()?.response?;
+        Some((id, self.learned(id)?.response().clone()))
     }
 
-    /// What the response of this hash has become for `role`, if it has been merged for such a role before.
+    /// What this response has become for `role`, if it has been merged for such a role before.
     #[must_use]
-    pub(crate) fn merged_before(&self, catalog: &Catalog, hash: ContentHash, role: &str) -> Option<Merged> {
-        self.by_content.get(&hash)?.by_role.get(catalog.kind_of_role(role)).map(|merged| merged.clone())
+    pub(crate) fn merged_before(&self, catalog: &Catalog, id: ResponseId, role: &str) -> Option<Merged> {
+        self.learned(id)?.by_role.get(catalog.kind_of_role(role)).map(|merged| merged.clone())
     }
 
     /// What callers like this one are known to see.
     #[must_use]
     pub(crate) fn known(&self, catalog: &Catalog, context: &RequestContext, role: &str) -> Option<Arc<MergedSchema>> {
-        let hash = self.caller(context, role).last()?.response?;
-        let learned = self.by_content.get(&hash)?;
+        let id = self.caller(context, role).last()?.response?;
+        let learned = self.learned(id)?;
         learned.merged(catalog, role).ok()
     }
 
     /// What the upstream itself showed to callers like this one at the last introspection.
     #[must_use]
     pub(crate) fn of_upstream(&self, context: &RequestContext, role: &str) -> Option<Arc<UpstreamSchema>> {
-        let hash = self.caller(context, role).last()?.response?;
-        Some(Arc::clone(&self.by_content.get(&hash)?.schema))
+        let id = self.caller(context, role).last()?.response?;
+        Some(Arc::clone(&self.learned(id)?.schema))
     }
 
     /// May the upstream be introspected for callers like this one, whose schema is not known, on our own account?
@@ -301,7 +335,7 @@ impl KnownSchema {
 
     /// Records the result of an introspection; an upstream that fails for a while still has the previous schema.
     /// Returns the previous record.
-    pub(crate) fn note(&self, response: Option<ContentHash>) -> Option<SchemaFetch> {
+    pub(crate) fn note(&self, response: Option<ResponseId>) -> Option<SchemaFetch> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let before = *last;
         let kept = response.or(before.and_then(|asked| asked.response));
@@ -310,10 +344,22 @@ impl KnownSchema {
     }
 }
 
+impl ResponseId {
+    fn new(response: &Bytes) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
+        Self { hash: HASHER.hash_one(response), number: NEXT.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
 impl LearnedTypes {
+    fn response(&self) -> &Bytes {
+        self.types.response()
+    }
+
     /// The same before it is merged with any actions.
     fn unmerged(&self) -> Self {
-        Self { schema: Arc::clone(&self.schema), response: self.response.clone(), by_role: DashMap::new() }
+        Self { id: self.id, schema: Arc::clone(&self.schema), types: Arc::clone(&self.types), by_role: DashMap::new() }
     }
 
     fn merged(&self, catalog: &Catalog, role: &str) -> Merged {
@@ -387,39 +433,65 @@ mod tests {
         let size = schemas * RENDERED_PART / (RENDERED_PART - 1);
         let (schemas, catalog) = (SchemaCache::new(size, Vec::new()), catalog());
         for role in 0..20 {
-            let built = schemas.build(&catalog, &response(&format!("role {role:02}")).into(), "user");
+            let built = schemas.build(&catalog, &response(&format!("role {role:02}")).into(), ("user", None));
             assert!(built.is_ok());
         }
-        assert!(schemas.by_content.weight() <= schemas.by_content.capacity());
-        assert!((1..=5).contains(&schemas.by_content.len()), "{}", schemas.by_content.len());
+        assert!(schemas.by_hash.weight() <= schemas.by_hash.capacity());
+        assert!((1..=5).contains(&schemas.by_hash.len()), "{}", schemas.by_hash.len());
     }
 
     #[test]
     fn one_response_is_built_once_and_merged_once_for_each_kind_of_role() {
         let (schemas, catalog) = (SchemaCache::new(1024 * 1024, Vec::new()), catalog());
-        let build = |role| schemas.build(&catalog, &response("the same").into(), role);
+        let build = |role| schemas.build(&catalog, &response("the same").into(), (role, None));
         let (Ok((_, one)), Ok((_, other))) = (build("unheard-of"), build("unheard-of-too")) else {
             panic!("not merged")
         };
         assert_eq!(one.id, other.id);
         assert!(build("admin").is_ok_and(|(_, admins)| admins.id != one.id));
-        assert_eq!(schemas.by_content.len(), 1);
+        assert_eq!(schemas.by_hash.len(), 1);
+    }
+
+    #[test]
+    fn responses_of_one_hash_are_told_apart() {
+        let (schemas, catalog) = (SchemaCache::new(1024 * 1024, Vec::new()), catalog());
+        let (one, other) = (response("one").into(), response("other").into());
+        let Ok((id, _)) = schemas.build(&catalog, &one, ("user", None)) else { panic!("not merged") };
+        assert!(schemas.with_response(id.hash, &one).is_some() && schemas.with_response(id.hash, &other).is_none());
+        let (schema, types) = read_client_schema(&other, &[]).expect("a schema");
+        let (schema, types) = (Arc::new(schema), Arc::new(types));
+        let id_of_other = ResponseId { hash: id.hash, ..ResponseId::new(&other) };
+        let learned = LearnedTypes { id: id_of_other, schema, types, by_role: DashMap::new() };
+        schemas.by_hash.insert(id.hash, Arc::new(learned));
+        assert!(schemas.learned(id).is_none() && schemas.learned(id_of_other).is_some());
+    }
+
+    #[test]
+    fn types_of_the_same_text_are_shared_by_the_schemas_of_callers() {
+        let (schemas, catalog) = (SchemaCache::new(1024 * 1024, Vec::new()), catalog());
+        let built = ["one", "other"].map(|description| {
+            let built = schemas.build(&catalog, &response(description).into(), ("user", None));
+            let id = built.ok().map(|(id, _)| id);
+            id.and_then(|id| schemas.learned(id)).expect("a schema")
+        });
+        let [one, other] = built.each_ref().map(|learned| learned.schema.schema.get_object("Query"));
+        assert!(one.zip(other).is_some_and(|(one, other)| one.ptr_eq(other)));
     }
 
     #[test]
     fn what_the_upstream_has_said_is_read_once_for_all_generations() {
         let (first, catalog) = (SchemaCache::new(1024 * 1024, Vec::new()), catalog());
-        let Ok((hash, before)) = first.build(&catalog, &response("the same").into(), "user") else {
+        let Ok((id, before)) = first.build(&catalog, &response("the same").into(), ("user", None)) else {
             panic!("not merged")
         };
         let next = SchemaCache::new(1024 * 1024, Vec::new());
         next.adopt(&first);
-        assert!(next.is_empty() && next.merged_before(&catalog, hash, "user").is_none());
-        let Ok((same, after)) = next.build(&catalog, &response("the same").into(), "user") else {
+        assert!(next.is_empty() && next.merged_before(&catalog, id, "user").is_none());
+        let Ok((same, after)) = next.build(&catalog, &response("the same").into(), ("user", None)) else {
             panic!("not merged")
         };
-        let schema = |schemas: &SchemaCache| schemas.by_content.get(&hash).map(|learned| Arc::clone(&learned.schema));
-        assert!(same == hash && after.id != before.id);
+        let schema = |schemas: &SchemaCache| schemas.learned(id).map(|learned| Arc::clone(&learned.schema));
+        assert!(same == id && after.id != before.id);
         assert!(schema(&first).zip(schema(&next)).is_some_and(|(one, other)| Arc::ptr_eq(&one, &other)));
     }
 }

@@ -8,7 +8,7 @@ use crate::memory::MemoryOwner;
 use crate::model::label::Label;
 use crate::model::replay::Replay;
 use crate::request::context::RequestContext;
-use crate::runtime::schema_cache::{ContentHash, KnownSchema, MergedSchema, REFRESH_INTERVAL, SchemaError};
+use crate::runtime::schema_cache::{KnownSchema, MergedSchema, REFRESH_INTERVAL, ResponseId, SchemaError};
 use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
 use crate::runtime::upstream_types;
@@ -36,7 +36,7 @@ pub(crate) async fn fetch(
     let conflicts = found.as_ref().err().map_or(0, |error| error.conflicts().len());
     services.metrics.schema_conflicts.set(i64::try_from(conflicts).unwrap_or(i64::MAX));
     snapshot.schema_cache.note_failure(role, found.as_ref().err());
-    let before = known.note(found.as_ref().ok().map(|(hash, _)| *hash));
+    let before = known.note(found.as_ref().ok().map(|(id, _)| *id));
     if let Ok((_, merged)) = &found {
         upstream_types::extend(services, snapshot, merged);
     }
@@ -86,7 +86,7 @@ async fn fetch_newest_edition(
     snapshot: &Arc<Snapshot>,
     context: &RequestContext,
     caller: (&str, &KnownSchema),
-) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
+) -> Result<(ResponseId, Arc<MergedSchema>), SchemaError> {
     let mut rejected = SchemaError::Ended;
     for edition in services.schema.edition.load(Ordering::Relaxed)..EDITIONS {
         match fetch_edition(services, snapshot, (context, caller), edition).await {
@@ -106,7 +106,7 @@ async fn fetch_edition(
     snapshot: &Arc<Snapshot>,
     (context, (role, known)): (&RequestContext, (&str, &KnownSchema)),
     edition: usize,
-) -> Result<(ContentHash, Arc<MergedSchema>), SchemaError> {
+) -> Result<(ResponseId, Arc<MergedSchema>), SchemaError> {
     // The result is shared by many callers, so it is charged to none of them.
     let share = services.memory.empty(MemoryOwner::default());
     let request = UpstreamRequest {
@@ -119,12 +119,14 @@ async fn fetch_edition(
         share: Some(&share),
         timeout: services.upstream.settings().request_timeout,
     };
-    let response = match snapshot.schema_cache.last_response(known) {
+    let last = snapshot.schema_cache.last_response(known);
+    let before = last.as_ref().map(|(id, _)| *id);
+    let response = match last {
         None => services.upstream.fetch(&request).await?.body,
-        Some((hash, last)) => match services.upstream.fetch_unless_same(request, &last).await? {
+        Some((id, last)) => match services.upstream.fetch_unless_same(request, &last).await? {
             Some(response) => response.body,
-            None => match snapshot.schema_cache.merged_before(&snapshot.catalog, hash, role) {
-                Some(merged) => return Ok((hash, merged?)),
+            None => match snapshot.schema_cache.merged_before(&snapshot.catalog, id, role) {
+                Some(merged) => return Ok((id, merged?)),
                 None => last,
             },
         },
@@ -133,7 +135,7 @@ async fn fetch_edition(
     let (snapshot, role) = (Arc::clone(snapshot), role.to_owned());
     // In a place of its own: a large schema takes milliseconds.
     let build = move || {
-        let built = snapshot.schema_cache.build(&snapshot.catalog, &response, &role);
+        let built = snapshot.schema_cache.build(&snapshot.catalog, &response, (&role, before));
         drop(share);
         built
     };

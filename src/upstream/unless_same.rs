@@ -50,7 +50,9 @@ async fn read_unless_same(
             other => break other,
         }
     };
-    let mut chunks = Chunks::expecting(known.len(), question.max_response_bytes);
+    // What has changed is often somewhat longer.
+    let expected = known.len() + known.len() / 8;
+    let mut chunks = Chunks::expecting(expected, question.max_response_bytes);
     charge(question.share, same)?;
     chunks.push(known.slice(..same)).map_err(|TooLong(_)| TransportFault::TooLarge)?;
     while let Some(more) = chunk {
