@@ -146,9 +146,10 @@ impl SchemaBuilder {
             }
             Kind::InputObject => {
                 let fields = from.input_fields.as_deref().ok_or_else(|| missing("inputFields", &name))?;
-                let fields = self.inputs(fields)?.into_iter().map(|field| (field.name.clone(), field.into()));
+                let mut by_name = map_for(fields.len());
+                by_name.extend(self.inputs(fields)?.into_iter().map(|field| (field.name.clone(), field.into())));
                 let directives = one_of(from.is_one_of == Some(true));
-                InputObjectType { description, fields: fields.collect(), name, directives }.into()
+                InputObjectType { description, fields: by_name, name, directives }.into()
             }
             Kind::List | Kind::NonNull => {
                 return Err(ClientSchemaError::Incomplete(format!("the type {name} is of no kind that has a name")));
@@ -162,7 +163,8 @@ impl SchemaBuilder {
         from: Option<&[IntrospectionField<'_>]>,
     ) -> Built<IndexMap<Name, Component<FieldDefinition>>> {
         let from = from.ok_or_else(|| missing("fields", owner))?;
-        let fields = from.iter().map(|field| {
+        let mut fields = map_for(from.len());
+        for field in from {
             let name = self.name(&field.name)?;
             let definition = FieldDefinition {
                 description: node_str(field.description.as_ref()),
@@ -171,38 +173,40 @@ impl SchemaBuilder {
                 ty: self.type_ref(&field.ty)?,
                 directives: deprecated(field.is_deprecated, field.deprecation_reason.as_ref()),
             };
-            Ok((name, Component::new(definition)))
-        });
-        fields.collect()
+            fields.insert(name, Component::new(definition));
+        }
+        Ok(fields)
     }
 
     fn inputs(&mut self, from: &[IntrospectionInput<'_>]) -> Built<Vec<Node<InputValueDefinition>>> {
-        let inputs = from.iter().map(|input| {
-            Ok(Node::new(InputValueDefinition {
+        let mut inputs = Vec::with_capacity(from.len());
+        for input in from {
+            inputs.push(Node::new(InputValueDefinition {
                 description: node_str(input.description.as_ref()),
                 name: self.name(&input.name)?,
                 ty: Node::new(self.type_ref(&input.ty)?),
                 default_value: input.default_value.as_ref().map(|text| self.value(&text.0)),
                 directives: deprecated(input.is_deprecated, input.deprecation_reason.as_ref()),
-            }))
-        });
-        inputs.collect()
+            }));
+        }
+        Ok(inputs)
     }
 
     fn enum_values(
         &mut self,
         from: &[IntrospectionEnumValue<'_>],
     ) -> Built<IndexMap<Name, Component<EnumValueDefinition>>> {
-        let values = from.iter().map(|value| {
+        let mut values = map_for(from.len());
+        for value in from {
             let name = self.name(&value.name)?;
             let definition = EnumValueDefinition {
                 description: node_str(value.description.as_ref()),
                 value: name.clone(),
                 directives: deprecated(value.is_deprecated, value.deprecation_reason.as_ref()),
             };
-            Ok((name, Component::new(definition)))
-        });
-        values.collect()
+            values.insert(name, Component::new(definition));
+        }
+        Ok(values)
     }
 
     fn type_ref(&mut self, from: &IntrospectionTypeRef<'_>) -> Built<Type> {
@@ -244,6 +248,11 @@ impl SchemaBuilder {
         self.values.insert(text.to_owned(), value.clone());
         value
     }
+}
+
+/// An empty map with room for so many, and with the seed that all of these have: to make one for each takes time.
+fn map_for<T>(length: usize) -> IndexMap<Name, T> {
+    IndexMap::with_capacity_and_hasher(length, built_in().types.hasher().clone())
 }
 
 /// A type that every schema has. Introspection is served here, so its types are ours; a scalar keeps the upstream's
