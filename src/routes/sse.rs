@@ -25,6 +25,8 @@ use crate::request::response::Response;
 use crate::routes::client_disconnect;
 use crate::routes::gateway::{Gateway, RequestState};
 use crate::routes::reject::reject_and_close;
+use crate::runtime::farewell::time_to_leave;
+use crate::runtime::services::Services;
 use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::request_kind::RequestKind;
 
@@ -161,7 +163,7 @@ async fn stream(
     };
     let mut running = pin!(running);
     let mut keep_alive = tokio::time::interval_at(tokio::time::Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
-    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    let mut cut_off = pin!(cut_off(services, operation));
     let mut is_over = false;
     while !is_over {
         tokio::select! {
@@ -170,7 +172,7 @@ async fn stream(
             () = &mut running => is_over = true,
             _ = keep_alive.tick() => write(downstream, ":\n\n".into()).await?,
             // A client that is cut off without a final message reconnects.
-            _ = tick.tick() => if gateway.services.health.readiness.is_draining() || has_expired(operation) { return Ok(()) },
+            () = &mut cut_off => return Ok(()),
             () = downstream.gone() => return Err(client_disconnect::disconnected_error()),
         }
     }
@@ -180,8 +182,23 @@ async fn stream(
     Ok(())
 }
 
-fn has_expired(operation: &RequestContext) -> bool {
-    operation.authenticated.get().and_then(|session| session.as_ref().ok()).is_some_and(Authenticated::has_expired)
+/// Waits until the token of the client has expired, or it is time to leave at the end of the process.
+async fn cut_off(services: &Services, operation: &RequestContext) {
+    let authenticated = operation.authenticated.get().and_then(|session| session.as_ref().ok());
+    let expires = async {
+        match authenticated.and_then(Authenticated::valid_for) {
+            Some(left) => tokio::time::sleep(left).await,
+            None => std::future::pending().await,
+        }
+    };
+    let leaves = async {
+        services.health.readiness.wait_for_drain().await;
+        tokio::time::sleep_until(time_to_leave(services).into()).await;
+    };
+    tokio::select! {
+        () = expires => {}
+        () = leaves => {}
+    }
 }
 
 async fn write(downstream: &mut DownstreamSession<'_>, text: String) -> pingora::Result<()> {

@@ -1,6 +1,7 @@
 //! What requests share: services, the snapshot of the configuration with its caches, load shedding, supervision.
 
 pub(crate) mod catalog;
+pub(crate) mod farewell;
 pub(crate) mod introspection_cache;
 pub(crate) mod load_monitor;
 pub(crate) mod load_shedding;

@@ -29,10 +29,6 @@ const UPSTREAM_INIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a client hears from us, whatever happens.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
-/// At the end of the process each socket adds so much to the time over which all of them are closed, so that not all
-/// clients come back at once.
-const FAREWELL: Duration = Duration::from_millis(10);
-
 /// How long a client may take to read how a conversation ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 

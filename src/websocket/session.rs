@@ -17,7 +17,6 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
-use uuid::Uuid;
 
 use crate::auth::authenticated::Authenticated;
 use crate::config::settings::WebSocketInit;
@@ -30,6 +29,7 @@ use crate::pipeline::subscription::run;
 use crate::protocol::graphql_ws::{FromClient, Subprotocol, read_client};
 use crate::protocol::http::{Body, read_body};
 use crate::request::context::RequestContext;
+use crate::runtime::farewell::time_to_leave;
 use crate::runtime::services::Services;
 use crate::session::SessionError;
 use crate::telemetry::metrics::Held;
@@ -44,10 +44,10 @@ use crate::websocket::upstream_socket::{
     CONNECT_TIMEOUT, ConnectError, Introduction, SocketRejection, UpstreamSocket, text_of,
 };
 use crate::websocket::{
-    ALREADY_EXISTS, BAD_INIT, BAD_REQUEST, Close, EVENTS_MAX, FAREWELL, FORBIDDEN, GOING_AWAY, INIT_COPIES,
-    INIT_TOO_LATE, LAST_WORDS, NO_UTF8, OPERATION_BYTES, OPERATIONS_MAX, PINGS_MAX, READ_BUFFER_BYTES, RESTARTING,
-    SEND_TIMEOUT, TOO_LARGE, TOO_MANY_INITS, TOO_MANY_PINGS, TRY_AGAIN, UNAUTHORIZED, UPSTREAM_INIT_TIMEOUT,
-    UPSTREAM_LOST, UPSTREAM_UNAVAILABLE, completed_events, headers, upstream_socket,
+    ALREADY_EXISTS, BAD_INIT, BAD_REQUEST, Close, EVENTS_MAX, FORBIDDEN, GOING_AWAY, INIT_COPIES, INIT_TOO_LATE,
+    LAST_WORDS, NO_UTF8, OPERATION_BYTES, OPERATIONS_MAX, PINGS_MAX, READ_BUFFER_BYTES, RESTARTING, SEND_TIMEOUT,
+    TOO_LARGE, TOO_MANY_INITS, TOO_MANY_PINGS, TRY_AGAIN, UNAUTHORIZED, UPSTREAM_INIT_TIMEOUT, UPSTREAM_LOST,
+    UPSTREAM_UNAVAILABLE, completed_events, headers, upstream_socket,
 };
 
 /// The client that opened the WebSocket.
@@ -191,7 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
                     Queued::NoRoom => return Err(End::Close(TRY_AGAIN)),
                 },
                 () = &mut drained => {
-                    self.times.leave_at(self.time_to_leave());
+                    self.times.leave_at(time_to_leave(&self.services));
                     alarm.as_mut().reset(tokio::time::Instant::now());
                 }
                 () = &mut alarm => {
@@ -225,14 +225,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSession<S> {
             self.keep_alive().await?;
         }
         Ok(self.times.next(now, &terms))
-    }
-
-    /// Some sockets are closed at once, others later, within half of the time that there is.
-    fn time_to_leave(&self) -> Instant {
-        let services = &self.services;
-        let sockets = u32::try_from(services.metrics.requests_in_flight.get()).unwrap_or_default();
-        let all = FAREWELL.saturating_mul(sockets).min(services.configured().settings.shutdown_timeout / 2);
-        Instant::now() + all.mul_f64(f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX))
     }
 
     /// In the words of the sub-protocol, and of WebSockets: clients respond to one or the other. Both leave together.
