@@ -5,9 +5,11 @@
 
 use serde_json::{Value, json};
 
-/// As many types as wanted, the few that are always there left out. Tables take four each.
-pub fn introspection_result(types: usize) -> String {
+/// As many types as wanted, the few that are always there left out. Tables take four each; `table` and a number are the
+/// names.
+pub fn introspection_result(types: usize, table: &str) -> String {
     let tables = types / 4;
+    let table_name = |number: usize| format!("{table}_number_{number}");
     let item = [field("id", named("Int"), vec![]), field("name", named("String"), vec![])];
     let mut all = vec![
         json!({ "kind": "SCALAR", "name": "Int", "description": "A whole number." }),
@@ -19,12 +21,12 @@ pub fn introspection_result(types: usize) -> String {
         enumeration("order_by", &["asc", "asc_nulls_first", "asc_nulls_last", "desc"]),
     ];
     let mut roots = vec![field("items", list(named("Item")), vec![])];
-    for table in 0..tables {
-        let name = format!("table_number_{table}");
+    for number in 0..tables {
+        let name = table_name(number);
         let rows = non_null(list(non_null(named(&name))));
         roots.push(field(&name, rows, arguments(&name)));
         roots.push(field(&format!("{name}_by_pk"), named(&name), vec![input("id", non_null(named("Int")))]));
-        all.extend(types_of_table(&name, &format!("table_number_{}", (table + 1) % tables)));
+        all.extend(types_of_table(&name, &table_name((number + 1) % tables)));
     }
     all.push(object("Query", "", roots));
     json!({ "data": { "__schema": {

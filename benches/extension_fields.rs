@@ -101,7 +101,7 @@ fn write_site(folder: &Path) -> Fallible<()> {
     let joined = |one: fn(usize) -> String| (0..ROWS).map(one).collect::<Vec<_>>().join(",");
     let rows = joined(|id| format!(r#"{{"id":{id},"name":"a name of usual length","_k0":"Item"}}"#));
     fs::write(site.join("graphql"), format!(r#"{{"data":{{"items":[{rows}]}}}}"#))?;
-    fs::write(site.join("graphql.introspection"), big_schema::introspection_result(0))?;
+    fs::write(site.join("graphql.introspection"), big_schema::introspection_result(0, "table"))?;
     fs::write(site.join("offers"), format!("[{}]", joined(|id| format!(r#"{{"total":{id}.5}}"#))))?;
     Ok(())
 }

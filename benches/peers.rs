@@ -20,8 +20,11 @@ pub const OTHER_CPU: &str = "1";
 /// Types of the large schema.
 pub const TYPES: usize = 2_000;
 
-/// Where the upstream has other large schemas, each of which is asked for once.
-pub const FRESH: [&str; 5] = ["fresh1", "fresh2", "fresh3", "fresh4", "fresh5"];
+/// Where the upstream has other large schemas, each of which is asked for once: they have no table in common.
+pub const OTHER: [&str; 5] = ["other1", "other2", "other3", "other4", "other5"];
+
+/// The same, each with one table more than the one before.
+pub const CHANGED: [&str; 5] = ["changed1", "changed2", "changed3", "changed4", "changed5"];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -161,12 +164,14 @@ pub fn start_nginx(folder: &Path, name: &str, cpu: &str, http: &str) -> Fallible
 }
 
 fn write_site(folder: &Path) -> Fallible<()> {
-    for (index, fresh) in FRESH.iter().enumerate() {
-        fs::create_dir_all(folder.join("site").join(fresh))?;
-        let response = big_schema::introspection_result(TYPES + 4 * (index + 1));
-        fs::write(folder.join("site").join(fresh).join("graphql.introspection"), response)?;
+    let others = OTHER.iter().map(|other| (*other, big_schema::introspection_result(TYPES, other)));
+    let changed = CHANGED.iter().zip(1..);
+    let changed = changed.map(|(name, more)| (*name, big_schema::introspection_result(TYPES + 4 * more, "table")));
+    for (name, response) in others.chain(changed) {
+        fs::create_dir_all(folder.join("site").join(name))?;
+        fs::write(folder.join("site").join(name).join("graphql.introspection"), response)?;
         // nginx rejects a POST only where there is a file.
-        fs::write(folder.join("site").join(fresh).join("graphql"), "{}")?;
+        fs::write(folder.join("site").join(name).join("graphql"), "{}")?;
     }
     fs::create_dir_all(folder.join("site/large"))?;
     let items = |count: usize| {
@@ -181,8 +186,8 @@ fn write_site(folder: &Path) -> Fallible<()> {
     fs::write(folder.join("site/sizes/graphql"), format!(r#"{{"data":{{"items":[{small}]}}}}"#))?;
     fs::write(folder.join("site/writes/graphql"), format!(r#"{{"data":{{"insert":[{small}]}}}}"#))?;
     fs::write(folder.join("site/large/graphql"), format!(r#"{{"data":{{"items":[{}]}}}}"#, items(2440)))?;
-    fs::write(folder.join("site/graphql.introspection"), big_schema::introspection_result(0))?;
-    fs::write(folder.join("site/large/graphql.introspection"), big_schema::introspection_result(TYPES))?;
+    fs::write(folder.join("site/graphql.introspection"), big_schema::introspection_result(0, "table"))?;
+    fs::write(folder.join("site/large/graphql.introspection"), big_schema::introspection_result(TYPES, "table"))?;
     fs::write(folder.join("site/handler"), r#"{"ok":true}"#)?;
     Ok(())
 }
@@ -239,7 +244,7 @@ fn write_metadata(folder: &Path, kind: Kind, upstream: &str, late: u16) -> Falli
     fs::write(folder.join("actions.yaml"), yaml)?;
     let graphql = format!("type Done {{ ok: Boolean! }}\ntype Query {{\n{query}}}\n{mutation}");
     fs::write(folder.join("actions.graphql"), graphql)?;
-    let paths: String = FRESH.iter().map(|fresh| format!(", /{fresh}/graphql")).collect();
+    let paths: String = OTHER.iter().chain(&CHANGED).map(|name| format!(", /{name}/graphql")).collect();
     let yaml = format!(
         "graphql_paths: [/graphql, /large/graphql, /writes/graphql, /sizes/graphql{paths}]\ndialect: standard\n\
          documents: {{ folder: {}, only: {listed} }}\nintrospection: {{ mode: {introspection} }}\nlimits: {{max_connections: 16384, max_request_body_size: 4MiB}}\n\

@@ -7,12 +7,13 @@ use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use http::Request;
 use jsonwebtoken::{EncodingKey, Header};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use super::client::Client;
 use super::pillion::{Pillion, Setup};
 use super::scripted::{Reply, Scripted};
+use super::wait_until;
 use super::websocket::{MODERN, ready_at, say, start};
 
 #[path = "../../../benches/big_schema.rs"]
@@ -34,7 +35,13 @@ const PASSES: &str = "{ items { id name } }";
 const ACTION: &str = "query ($id: Int!) { quote(productId: $id) { productId total currency } }";
 const MIXED: &str = "query Both { items { id name } quote(productId: 3) { total } }";
 const ORDER: &str = "mutation ($order: OrderInput!) { placeOrder(order: $order) { id status quote { total } } }";
+const ROWS: &str = "{ items { id name offer { total } } }";
+const RESTOCK: &str = "mutation ($id: Int!) { restock(itemId: $id) }";
+const RESTOCKED: &str = "query ($id: uuid!) { restock(id: $id) { id created_at output { pieces } } }";
 const SEARCH: &str = "query ($filter: SearchInput) { search(filter: $filter) { id title score related { id } } }";
+
+/// A field of the upstream's rows, with one call for all of them.
+const FIELDS: &str = "fields: { Item.offer: 'offer(itemId: $id)' }\nactions: { offer: { batch: 500 } }\n";
 
 /// What tokens are signed with.
 const KEY: &str = "a key that is long enough for HS256";
@@ -42,18 +49,24 @@ const KEY: &str = "a key that is long enough for HS256";
 /// Has the program serve them all, and end in order: that is when one that counts what it runs writes its counts, to where
 /// `LLVM_PROFILE_FILE` says. `many` requests of each usual kind are sent.
 pub fn train(many: usize) {
-    let open = Work::before(many, ("X-Hasura-Role", "customer".into()), |setup| setup.env("PILLION_AUTH_OPEN", "true"));
+    let customer = || ("X-Hasura-Role", "customer".to_owned());
+    let open = Work::with("shop", many, customer(), |setup| setup.env("PILLION_AUTH_OPEN", "true"));
     open.usual();
     open.large();
     open.over_http2();
     open.over_websockets();
     open.pillion.whole_log("TERM");
     let secret = json!({ "type": "HS256", "key": KEY }).to_string();
-    let with_tokens = Work::before(many / 4, ("Authorization", format!("Bearer {}", token())), |setup| {
+    let with_tokens = Work::with("shop", many / 4, ("Authorization", format!("Bearer {}", token())), |setup| {
         setup.env("HASURA_GRAPHQL_ADMIN_SECRET", "an admin's").env("HASURA_GRAPHQL_JWT_SECRET", &secret)
     });
     with_tokens.usual();
     with_tokens.pillion.whole_log("TERM");
+    let more =
+        Work::with("training", many / 8, customer(), |setup| setup.env("PILLION_AUTH_OPEN", "true").config(FIELDS));
+    more.rows();
+    more.jobs();
+    more.pillion.whole_log("TERM");
 }
 
 /// Of a customer, for an hour.
@@ -67,11 +80,12 @@ fn token() -> String {
 
 fn upstream() -> Scripted {
     let upstream = Scripted::start();
-    let items: Vec<_> = (0..20).map(|id| json!({ "id": id, "name": format!("Item number {id}") })).collect();
+    let item = |id| json!({ "id": id, "name": format!("Item number {id}"), "_k0": "Item" });
+    let items: Vec<_> = (0..20).map(item).collect();
     upstream.on_path(Scripted::OTHERWISE, Reply::json(&json!({ "data": { "items": items } }).to_string()));
     let names = json!({ "data": { "__typename": "Query", "__schema": { "queryType": { "name": "Query" } } } });
     upstream.on_word("{__typename", Reply::json(&names.to_string()));
-    upstream.on_word(INTROSPECTION, Reply::json(&big_schema::introspection_result(400)));
+    upstream.on_word(INTROSPECTION, Reply::json(&big_schema::introspection_result(400, "table")));
     upstream
 }
 
@@ -82,6 +96,9 @@ fn handlers() -> Scripted {
     handlers.on_path("/placeOrder", Reply::json(&json!({ "id": "o1", "status": "new", "quote": quote }).to_string()));
     let hits: Vec<_> = (0..20).map(|id| json!({ "id": id, "title": "A hit", "score": 0.5, "related": [] })).collect();
     handlers.on_path("/search", Reply::json(&json!(hits).to_string()));
+    let offers: Vec<_> = (0..20).map(|id| json!({ "total": id })).collect();
+    handlers.on_path("/offers", Reply::json(&json!(offers).to_string()));
+    handlers.on_path("/restock", Reply::json(&json!({ "pieces": 1 }).to_string()));
     handlers
 }
 
@@ -95,9 +112,15 @@ struct Work {
 }
 
 impl Work {
-    fn before(many: usize, identity: (&'static str, String), configured: impl FnOnce(Setup) -> Setup) -> Self {
+    /// With these actions.
+    fn with(
+        actions: &str,
+        many: usize,
+        identity: (&'static str, String),
+        configured: impl FnOnce(Setup) -> Setup,
+    ) -> Self {
         let (upstream, handlers) = (upstream(), handlers());
-        let mut setup = configured(Setup::before(upstream.port).with_shop(handlers.port));
+        let mut setup = configured(Setup::before(upstream.port).with_actions(actions, handlers.port));
         if let Ok(counts) = std::env::var("LLVM_PROFILE_FILE") {
             setup = setup.env("LLVM_PROFILE_FILE", &counts);
         }
@@ -128,21 +151,46 @@ impl Work {
         let schema = "{ __schema { types { name description fields { name args { name } type { name kind } } } } }";
         let introspection = json!({ "query": schema }).to_string();
         for number in 0..FEW {
-            // The upstream's schema is another one now.
-            let types = 400 + 4 * number;
-            self.upstream.on_word(INTROSPECTION, Reply::json(&big_schema::introspection_result(types)));
+            // The upstream's schema is another one now, or has a table more.
+            let (types, table) = (400 + 4 * (number % 2), format!("table_{}", number / 2));
+            let response = Reply::json(&big_schema::introspection_result(types, &table));
+            self.upstream.on_word(INTROSPECTION, response);
             self.post(self.many / 100, |_| introspection.clone());
         }
     }
 
+    fn rows(&self) {
+        let body = json!({ "query": ROWS }).to_string();
+        // The upstream's types are known a moment after the start.
+        wait_until("the offers", || self.ask(&mut self.pillion.client(), &body).contains("\"total\""));
+        self.post(self.many, |_| body.clone());
+    }
+
+    /// Each is accepted, and then asked for.
+    fn jobs(&self) {
+        self.on_connections(self.many, |client, number| {
+            let accepted = self.ask(client, &json!({ "query": RESTOCK, "variables": { "id": number } }).to_string());
+            let accepted: Value = serde_json::from_str(&accepted).expect("JSON");
+            let id = &accepted["data"]["restock"];
+            let result = self.ask(client, &json!({ "query": RESTOCKED, "variables": { "id": id } }).to_string());
+            assert!(id.is_string() && result.contains("\"created_at\":\""), "{accepted} {result}");
+        });
+    }
+
     /// POSTs so many bodies, which are made of their numbers.
     fn post(&self, requests: usize, body: impl Fn(usize) -> String + Sync) {
+        self.on_connections(requests, |client, number| {
+            let text = self.ask(client, &body(number));
+            assert!(!text.contains("\"errors\""), "{text}");
+        });
+    }
+
+    fn ask(&self, client: &mut Client, body: &str) -> String {
         let (name, identity) = &self.identity;
         let headers = [("Content-Type", "application/json"), (*name, identity.as_str()), ("User-Agent", "training")];
-        self.on_connections(requests, |client, number| {
-            let answer = client.request("POST", "/graphql", &headers, body(number).as_bytes());
-            assert!(answer.status() == 200 && !answer.text().contains("\"errors\""), "{}", answer.text());
-        });
+        let answer = client.request("POST", "/graphql", &headers, body.as_bytes());
+        assert_eq!(answer.status(), 200);
+        answer.text()
     }
 
     fn get(&self, requests: usize) {
