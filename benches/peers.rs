@@ -26,6 +26,9 @@ pub const OTHER: [&str; 5] = ["other1", "other2", "other3", "other4", "other5"];
 /// The same, each with one table more than the one before.
 pub const CHANGED: [&str; 5] = ["changed1", "changed2", "changed3", "changed4", "changed5"];
 
+/// The same again.
+pub const FURTHER: [&str; 5] = ["further1", "further2", "further3", "further4", "further5"];
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The upstream or the handler itself.
@@ -165,7 +168,7 @@ pub fn start_nginx(folder: &Path, name: &str, cpu: &str, http: &str) -> Fallible
 
 fn write_site(folder: &Path) -> Fallible<()> {
     let others = OTHER.iter().map(|other| (*other, big_schema::introspection_result(TYPES, other)));
-    let changed = CHANGED.iter().zip(1..);
+    let changed = CHANGED.iter().chain(&FURTHER).zip(1..);
     let changed = changed.map(|(name, more)| (*name, big_schema::introspection_result(TYPES + 4 * more, "table")));
     for (name, response) in others.chain(changed) {
         fs::create_dir_all(folder.join("site").join(name))?;
@@ -244,10 +247,10 @@ fn write_metadata(folder: &Path, kind: Kind, upstream: &str, late: u16) -> Falli
     fs::write(folder.join("actions.yaml"), yaml)?;
     let graphql = format!("type Done {{ ok: Boolean! }}\ntype Query {{\n{query}}}\n{mutation}");
     fs::write(folder.join("actions.graphql"), graphql)?;
-    let paths: String = OTHER.iter().chain(&CHANGED).map(|name| format!(", /{name}/graphql")).collect();
+    let paths: String = OTHER.iter().chain(&CHANGED).chain(&FURTHER).map(|name| format!(", /{name}/graphql")).collect();
     let yaml = format!(
         "graphql_paths: [/graphql, /large/graphql, /writes/graphql, /sizes/graphql{paths}]\ndialect: standard\n\
-         documents: {{ folder: {}, only: {listed} }}\nintrospection: {{ mode: {introspection} }}\nlimits: {{max_connections: 16384, max_request_body_size: 4MiB}}\n\
+         documents: {{ folder: {}, only: {listed} }}\nintrospection: {{ mode: {introspection} }}\nlimits: {{max_connections: 16384, max_request_body_size: 4MiB, schema_cache_size: 1GiB}}\n\
          actions: {{ checked: {{ before: '{{ items {{ id }} }}', require: [items] }} }}\n",
         folder.join("documents").display()
     );

@@ -26,7 +26,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use peers::{CHANGED, DELAYS, Kind, MIXED, OTHER, OTHER_CPU, PLAIN_PINGORA, Peer, Peers, TYPES};
+use peers::{CHANGED, DELAYS, FURTHER, Kind, MIXED, OTHER, OTHER_CPU, PLAIN_PINGORA, Peer, Peers, TYPES};
 use picture::{Group, draw};
 use pillion_test_support::client::Client;
 use server::Server;
@@ -423,13 +423,27 @@ impl Bench {
             Ok(median(times.into_iter()))
         };
         // A response before had most types of the ones that come first.
-        let (changed, other) = (once(CHANGED)?, once(OTHER)?);
+        let (changed, memory, other) = (once(CHANGED)?, self.memory_of_schemas(FURTHER)?, once(OTHER)?);
         Ok(format!(
             "Introspection of {TYPES} types ({} MB), alone on one connection: {direct:.0} ms from the upstream, {merged:.0} ms \
              merged with 1,000 actions; {other:.0} ms the first time that the upstream responds so, {changed:.0} ms if one of \
-             500 tables is new.",
+             500 tables is new, and {memory:.1} MiB for each such schema.",
             big_schema::introspection_result(TYPES, "table").len() / 1_000_000,
         ))
+    }
+
+    /// MiB for each of the schemas in these folders.
+    fn memory_of_schemas(&self, folders: [&str; 5]) -> Fallible<f64> {
+        let pillion = self.peers.of(Kind::Pillion(1000))?;
+        let before = memory_kib(&pillion.process, "VmRSS")?;
+        let body = serde_json::json!({ "query": "{ __schema { queryType { name } } }" }).to_string();
+        for folder in folders {
+            let response = send_alone(pillion.port, "POST", &format!("/{folder}/graphql"), &body)?.text();
+            if !response.contains(r#"{"name":"Query"}"#) {
+                return Err(format!("introspection gave {response}").into());
+            }
+        }
+        Ok(memory_kib(&pillion.process, "VmRSS")?.saturating_sub(before) as f64 / 1024.0 / 5.0)
     }
 
     fn memory(&self) -> Fallible<String> {
