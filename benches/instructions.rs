@@ -13,6 +13,7 @@
 #[path = "../tests/tables/actions.rs"]
 #[allow(dead_code, reason = "it is there for other tests as well")]
 mod actions;
+mod big_schema;
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -27,11 +28,12 @@ use pillion::action::complete_value::{CompletedValue, CompletionRules, complete_
 use pillion::action::header_precedence::{Precedence, outgoing};
 use pillion::action::relationship::RowKeys;
 use pillion::action::{handler_response, payload};
-use pillion::graphql::client_schema::UpstreamSchema;
+use pillion::graphql::client_schema::{UpstreamSchema, read_client_schema};
 use pillion::graphql::coerce::{coerce_argument_values, coerce_variable_values};
 use pillion::graphql::document::{self, Document};
 use pillion::graphql::extension_rows::RowValue;
 use pillion::graphql::extension_sites::ExtensionSites;
+use pillion::graphql::known_types::KnownTypes;
 use pillion::graphql::mask::{Keep, Masked, mask};
 use pillion::graphql::merge::{Merged, read_upstream_result, write};
 use pillion::graphql::merge_schema::merge as merge_schemas;
@@ -396,6 +398,28 @@ fn scan_and_splice_rows(extended: &'static Extended) -> String {
     black_box(spliced(black_box(extended)))
 }
 
+/// A response of the upstream with 100 tables, and what is known from one with 99.
+fn schemas() -> (Bytes, Vec<Arc<KnownTypes>>) {
+    let response = |types| Bytes::from(big_schema::introspection_result(types, "table"));
+    let (_, known) = read_client_schema(&response(396), &[]).expect("a schema");
+    let known = vec![Arc::new(known)];
+    // What is made once for all is not counted.
+    black_box(read_client_schema(&response(396), &known).expect("a schema"));
+    (response(400), known)
+}
+
+#[library_benchmark(setup = schemas, config = near(32_429_343))]
+#[bench::of_400_types()]
+fn read_schema((response, _): (Bytes, Vec<Arc<KnownTypes>>)) -> (UpstreamSchema, KnownTypes) {
+    black_box(read_client_schema(black_box(&response), &[]).expect("a schema"))
+}
+
+#[library_benchmark(setup = schemas, config = near(22_230_871))]
+#[bench::with_a_new_table()]
+fn read_changed_schema((response, known): (Bytes, Vec<Arc<KnownTypes>>)) -> (UpstreamSchema, KnownTypes) {
+    black_box(read_client_schema(black_box(&response), &known).expect("a schema"))
+}
+
 library_benchmark_group!(
     name = core,
     benchmarks = [
@@ -408,7 +432,9 @@ library_benchmark_group!(
         complete_value_of_a_handler,
         merge,
         mask_extension_fields,
-        scan_and_splice_rows
+        scan_and_splice_rows,
+        read_schema,
+        read_changed_schema
     ]
 );
 
