@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use apollo_compiler::Schema;
-use apollo_compiler::schema::ComponentName;
+use apollo_compiler::schema::{ComponentName, ExtendedType};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::graphql::introspection_result::{IntrospectionResult, IntrospectionType};
-use crate::graphql::known_types::{KnownTypes, NamedType};
+use crate::graphql::known_types::KnownTypes;
 use crate::graphql::root_types::RootTypes;
 use crate::graphql::schema_builder::{Built, ClientSchemaError, ListedDirective, SchemaBuilder};
 use crate::model::response::Dialect;
@@ -72,7 +72,7 @@ pub fn read_client_schema(
     Ok((schema, KnownTypes::new(response.clone(), types)))
 }
 
-fn read_all(response: &[u8]) -> Built<(UpstreamSchema, Vec<NamedType>)> {
+fn read_all(response: &[u8]) -> Built<(UpstreamSchema, Vec<ExtendedType>)> {
     let response: IntrospectionResult<'_, IntrospectionType<'_>> = match std::str::from_utf8(response) {
         // Else each of its texts is looked through for what is no UTF-8.
         Ok(text) => serde_json::from_str(text)?,
@@ -96,8 +96,8 @@ fn read_unknown(response: &Bytes, known: &[Arc<KnownTypes>]) -> Option<(Upstream
 /// The schema, its types as they stand in the response, and what they were built from.
 fn build<T>(
     response: IntrospectionResult<'_, T>,
-    mut named_type: impl FnMut(&mut SchemaBuilder, &T) -> Built<NamedType>,
-) -> Built<(UpstreamSchema, Vec<NamedType>, Vec<T>)> {
+    mut named_type: impl FnMut(&mut SchemaBuilder, &T) -> Built<ExtendedType>,
+) -> Built<(UpstreamSchema, Vec<ExtendedType>, Vec<T>)> {
     let Some(introspected) = response.data.and_then(|data| data.schema) else {
         let first = response.errors.and_then(|errors| errors.into_iter().next());
         let message =
@@ -113,8 +113,6 @@ fn build<T>(
 
 #[cfg(test)]
 mod tests {
-    use apollo_compiler::schema::ExtendedType;
-
     use super::*;
     use crate::graphql::introspection_result::type_texts;
 
@@ -145,7 +143,7 @@ mod tests {
         assert_eq!(schema.schema, wanted.schema);
         let shared = [&first, &second].map(|known| {
             let texts = type_texts(std::str::from_utf8(known.response()).expect("text")).expect("types");
-            texts.iter().map(|text| known.find(text.get()).expect("a type").1.clone()).collect::<Vec<_>>()
+            texts.iter().map(|text| known.find(text.get()).expect("a type").clone()).collect::<Vec<_>>()
         });
         let [first, second] = shared.each_ref();
         let is_shared = |index: usize| match (first.get(index), second.get(index)) {

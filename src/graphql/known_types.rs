@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use apollo_compiler::Name;
 use apollo_compiler::schema::ExtendedType;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
@@ -16,25 +15,22 @@ use crate::graphql::introspection_result::type_texts;
 pub struct KnownTypes {
     response: Bytes,
     /// In the order of the response.
-    types: Vec<NamedType>,
+    types: Vec<ExtendedType>,
     /// Made when it is first needed: an upstream may never change.
     by_text: OnceLock<ByText>,
 }
-
-/// A type and its name.
-pub(crate) type NamedType = (Name, ExtendedType);
 
 /// Parts of the response, and which of its types each is.
 type ByText = HashMap<Bytes, usize, RandomState>;
 
 impl KnownTypes {
     /// `types` are all of the response, in its order.
-    pub(crate) fn new(response: Bytes, types: Vec<NamedType>) -> Self {
+    pub(crate) fn new(response: Bytes, types: Vec<ExtendedType>) -> Self {
         Self { response, types, by_text: OnceLock::new() }
     }
 
     /// The same if their texts are known: as many parts of the response.
-    pub(crate) fn with_texts(response: Bytes, types: Vec<NamedType>, texts: &[&RawValue]) -> Self {
+    pub(crate) fn with_texts(response: Bytes, types: Vec<ExtendedType>, texts: &[&RawValue]) -> Self {
         let by_text = OnceLock::from(by_text(&response, texts));
         Self { response, types, by_text }
     }
@@ -46,7 +42,7 @@ impl KnownTypes {
     }
 
     /// The type that this text is, if it stands in the response.
-    pub(crate) fn find(&self, text: &str) -> Option<&NamedType> {
+    pub(crate) fn find(&self, text: &str) -> Option<&ExtendedType> {
         let index = self.by_text.get_or_init(|| self.read_texts()).get(text.as_bytes())?;
         self.types.get(*index)
     }

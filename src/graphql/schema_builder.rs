@@ -61,11 +61,12 @@ impl SchemaBuilder {
     /// The schema of these types, and of all else that stands in a response.
     pub(crate) fn schema<T>(
         mut self,
-        types: &[(Name, ExtendedType)],
+        types: &[ExtendedType],
         from: &IntrospectionSchema<'_, T>,
     ) -> Built<(Schema, Vec<ListedDirective>)> {
         let built_in = built_in();
-        let mut schema = Schema { types: types.iter().cloned().collect(), ..built_in.clone() };
+        let types = types.iter().map(|definition| (definition.name().clone(), definition.clone())).collect();
+        let mut schema = Schema { types, ..built_in.clone() };
         schema.schema_definition = Node::new(SchemaDefinition {
             description: node_str(from.description.as_ref()),
             directives: DirectiveList::default(),
@@ -83,11 +84,11 @@ impl SchemaBuilder {
     }
 
     /// A type of the schema.
-    pub(crate) fn named_type(&mut self, from: &IntrospectionType<'_>) -> Built<(Name, ExtendedType)> {
-        match built_in().types.get_key_value(from.name.0.as_ref()) {
+    pub(crate) fn named_type(&mut self, from: &IntrospectionType<'_>) -> Built<ExtendedType> {
+        match built_in().types.get(from.name.0.as_ref()) {
             // The validator knows these by where they come from.
-            Some((name, built_in_type)) => Ok((name.clone(), described(built_in_type, from))),
-            None => Ok((self.name(&from.name)?, self.definition(from)?)),
+            Some(built_in_type) => Ok(described(built_in_type, from)),
+            None => self.definition(from),
         }
     }
 

@@ -60,7 +60,7 @@ struct LearnedTypes {
 /// Names a response for as long as it is in the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ResponseId {
-    /// Finds it. It takes a twentieth of the time of SHA-256, and decides nothing: responses are compared.
+    /// Finds it. It takes a small part of the time of SHA-256, and decides nothing: responses are compared.
     hash: u64,
     /// No two have the same.
     number: u64,
